@@ -1,0 +1,1 @@
+"""Models and predictors to run and to beat."""

@@ -1,0 +1,1 @@
+"""Tasks: what is judged, on which data, by which metrics."""

@@ -1,0 +1,74 @@
+"""One exception for each mistake a person can make.
+
+Every message holds what was met, what was expected and a way on. `exit_code` is what the command line returns.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class BenchError(Exception):
+    """Anything that is the user's to mend; shown as one line, without a traceback."""
+
+    exit_code = 2
+
+
+class UnknownName(BenchError):
+    """A plugin, an option, a split or a field that does not exist."""
+
+
+class BadOption(BenchError):
+    """An option whose value has the wrong type or range."""
+
+
+class BadRequest(BenchError):
+    """A request (flags or file) that cannot be carried out; holds every mistake found, each with its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class BadPlugin(BenchError):
+    """A plugin that breaks its contract or takes a name that is taken."""
+
+
+class BadData(BenchError):
+    """Files of a dataset that are missing, damaged or not what their layout says."""
+
+
+class BadModel(BenchError):
+    """A model folder that is incomplete or does not fit."""
+
+
+class BadPrediction(BenchError):
+    """A model answered with something that cannot be scored (NaN, another size); names the sample."""
+
+    exit_code = 3
+
+
+class Degenerate(BenchError):
+    """Statistics that cannot be estimated from what was measured."""
+
+    exit_code = 3
+
+
+class StorageProblem(BenchError):
+    """The runs or cache folder cannot be written, or the disk is full."""
+
+
+class NothingSelected(BenchError):
+    """A selection that matches no record."""
+
+    exit_code = 4
+
+
+def unknown(what: str, name: str, known: Iterable[str], note: str = "") -> UnknownName:
+    """An UnknownName that suggests the nearest of `known` and lists them all; `note` is appended as it is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    listing = f" Known: {', '.join(names)}." if names else " None is known."
+    return UnknownName(f"no {what} is called {name!r}.{hint}{listing}{' ' + note if note else ''}")

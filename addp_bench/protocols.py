@@ -1,0 +1,333 @@
+"""The contract of each kind of plugin. A plugin needs no base class: it is what it can do.
+
+B is batch, T timesteps, images are (B, 3, H, W) float32 in [-1, 1], latents (B, C, h, w) float32. Code index t runs
+0..T-1; T-1 is the noisiest. Members marked *optional* are asked for with getattr and their absence has the stated meaning.
+Every plugin is built from its options alone (the parameters of its constructor); data reaches it as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from addp_bench.contribution import Contribution
+    from addp_bench.types import Budget, Card, Drawing, Query, Sample, Step
+
+
+# ---------------------------------------------------------------------------------------------- what is judged
+
+
+class Metric(Protocol):
+    """A number made of per-sample sufficient statistics, so that any subset or resample of samples can be judged."""
+
+    id: str  # stable name, such as "oiou"
+    label: str  # how tables print it, such as "oIoU"
+    unit: str  # "points" (stored in [0, 1], shown x 100) or a physical unit such as "m"
+    higher_is_better: bool
+    version: int  # goes up when the number would change
+
+    def value(self, statistics: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> np.ndarray:
+        """statistics: columns (N,) float64. counts: (R, N), how often each sample stands in each of R resamples.
+
+        Returns (R,) float64, or () without counts; nan where nothing could be scored.
+        """
+
+
+class Evaluator(Protocol):
+    """Scores predictions of one task under one protocol. Meets predictions and truths, never a model."""
+
+    metrics: Sequence[Metric]  # the first is the headline
+
+    def statistics(self, sample: Sample, prediction: Any) -> dict[str, float]:
+        """The sufficient statistics of one sample; the same keys for every sample.
+
+        Raises BadPrediction, naming the sample, when the prediction cannot be scored.
+        """
+
+
+class Task(Protocol):
+    """What is asked, what the truth is, and how answers are judged."""
+
+    truth: ClassVar[str]  # type of the truth: "mask", "depth", "labels", "boxes", "class"; encodings name theirs alike
+    reads: ClassVar[str]  # "drawing", or "features" for a probe
+    corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
+    encoding: ClassVar[str]  # default encoding
+
+    def collate(self, truths: Sequence[Any]) -> Any:
+        """Truths of B samples -> one batch of them (for masks a (B, H, W) bool tensor)."""
+
+    def quality(self, prediction: Any, truth: Any) -> float:
+        """One number for one sample, for Algorithm A. A task that reads features has none (*optional*)."""
+
+    def protocols(self) -> Mapping[str, Mapping[str, Any]]:
+        """Named evaluation protocols: every setting that changes a number, with its value."""
+
+    def evaluator(self, protocol: Mapping[str, Any]) -> Evaluator:
+        """The judge under these settings."""
+
+
+class Samples(Protocol):
+    """A split: a sequence that knows its ids without opening images."""
+
+    ids: Sequence[str]
+    image_ids: Sequence[str]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class Dataset(Protocol):
+    """Where samples come from."""
+
+    tasks: ClassVar[Sequence[str]]  # tasks it has truth for
+
+    def splits(self) -> Sequence[str]:
+        """Names of its splits; those used by default are `train` (trained on), `stats` (measured on), `val` (judged on).
+
+        A dataset without a `stats` split gives part of its training data: see `default_split`.
+        """
+
+    def default_split(self, purpose: str) -> str:
+        """The split for "train", "stats" or "eval". `stats` never overlaps what `eval` gives."""
+
+    def samples(self, split: str, task: str) -> Samples:
+        """The samples of a split. Raises UnknownName for a split, BadData for files that are missing or broken."""
+
+    def card(self) -> Card:
+        """Licence, citation, counts, fingerprint."""
+
+    def protocol(self, task: str) -> str:
+        """Name of the task's protocol that this dataset is judged by unless asked otherwise."""
+
+
+# ------------------------------------------------------------------------------------------------ how it is drawn
+
+
+class Encoding(Protocol):
+    """How a truth is drawn as a picture and read back. One sample may need several drawings (one per class, say)."""
+
+    truth: ClassVar[str]  # the type of truth it draws; must equal the task's
+
+    def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
+        """What to ask for this sample, one prompt per drawing. Reads the sample's text, never its truth."""
+
+    def encode(self, image: Tensor, truth: Any, queries: Sequence[Query]) -> Drawing:
+        """image (B, 3, H, W) in [-1, 1], truth as the task collates it, B queries -> the drawn truth."""
+
+    def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Any:
+        """The K drawings (K, 3, H, W) in [-1, 1] of ONE sample, its image (3, H, W), its K queries -> a prediction.
+
+        Never sees truth. *Optional* `decode_batch(drawings (B, 3, H, W), image (B, 3, H, W), queries)` -> B predictions
+        for encodings with one drawing per sample.
+        """
+
+
+class Corruption(Protocol):
+    """Damages a target as the drift of sampling would. The photograph never moves and keeps its colours."""
+
+    acts_on: ClassVar[str]  # "truth" or "drawing"
+    truth: ClassVar[str]  # type of truth it understands, "any" for drawings of any kind
+
+    def corrupt(self, target: Any, strength: Tensor, u: Tensor) -> Any:
+        """target: a batch of truths, or a Drawing. strength (B,) in [0, 2]; 0 returns the target unchanged.
+
+        u (B, draws) uniform on [0, 1): all its randomness, `draws` numbers for each sample. Same type and shape back.
+        """
+
+    draws: ClassVar[int]
+
+
+class Aug(Protocol):
+    """How strongly targets are corrupted at each timestep."""
+
+    corrupts: ClassVar[bool]  # False for `none`
+
+    def strength(self, t: Tensor, noise: Noise) -> Tensor:
+        """Strength (B,) float32 in [0, 2] for timesteps t (B,)."""
+
+
+# ------------------------------------------------------------------------------------------------ diffusion
+
+
+class Noise(Protocol):
+    """A forward process x_t = a(t) x0 + s(t) eps."""
+
+    steps: int  # T
+
+    def a(self, t: Tensor) -> Tensor:
+        """Signal coefficient (B,) float32."""
+
+    def s(self, t: Tensor) -> Tensor:
+        """Noise coefficient (B,) float32."""
+
+    def snr(self, t: Tensor) -> Tensor:
+        """a^2 / s^2 (B,) float64."""
+
+    alphas_cumprod: np.ndarray  # (T,) float64, a(t)^2; for flows a^2 / (a^2 + s^2)
+
+    def draw(self, white: Tensor, t: Tensor) -> Tensor:
+        """Training noise of the asked distribution made of white noise (B, C, h, w); usually `white` itself."""
+
+    def start(self, white: Tensor) -> Tensor:
+        """Start of a trajectory made of white noise (B, C, h, w); usually `white` itself."""
+
+
+class Target(Protocol):
+    """What the network is asked to output. Coefficients come in as (B, 1, 1, 1)."""
+
+    accepts_corruption: ClassVar[bool]  # False for plain epsilon, which would learn the corrupted target
+
+    def of(self, x0: Tensor, x_t: Tensor, eps: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """The training target. x0 clean; x_t made of the (perhaps corrupted) x0 and eps."""
+
+    def to_x0(self, output: Tensor, x_t: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """x0 as the network's output means it."""
+
+    def error_scale(self, snr: Tensor) -> Tensor:
+        """k(SNR) such that |target error|^2 = k |x0 error|^2 at the same output: 1 for x0, SNR for epsilon, 1 + SNR for v."""
+
+
+class Weights(Protocol):
+    """Which timesteps are trained, and how much each counts."""
+
+    needs_contribution: ClassVar[bool]  # True: Algorithm A is run on a uniformly trained source first
+
+    def bind(self, noise: Noise, target: Target, contribution: Contribution | None) -> TimestepDraws:
+        """The strategy for this schedule and target. Raises Degenerate or BadOption, naming the strategy."""
+
+
+class TimestepDraws(Protocol):
+    """A bound strategy. `addp_bench.timesteps.VectorDraws` serves all that are a fixed vector."""
+
+    def draw(self, u: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """u (B,) uniform on [0, 1), common to all cells -> t (B,) int64 and loss weights (B,) float32."""
+
+    def combine(self, losses: Tensor, t: Tensor, step: int) -> Tensor:
+        """Per-sample losses (B,), already times their weights -> the scalar that is minimised."""
+
+    def parameters(self) -> Sequence[torch.nn.Parameter]:
+        """Parameters learnt along with the network; empty for most."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whatever must survive a restart."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse."""
+
+
+class Exposure(Protocol):
+    """A cure for exposure bias: changes what the network is shown in training, or what is made of its output in sampling."""
+
+    def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
+        """The noisy input (B, C, h, w) to train on; white (B, C, h, w) is fresh noise."""
+
+    def sampled(self, eps: Tensor, index: int) -> Tensor:
+        """The noise estimate to go on with; index counts the sampler's steps from the least noisy, 0."""
+
+
+class Objective(Protocol):
+    """The loss of a batch, per sample."""
+
+    def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """output and target (B, C, h, w), valid (B, h, w) bool or None -> (B,) float32."""
+
+
+class Denoise(Protocol):
+    """A guided network as a sampler sees it."""
+
+    def __call__(self, x_t: Tensor, t: int) -> Tensor:
+        """x_t (B, C, h, w) -> the estimate of x0 (B, C, h, w)."""
+
+
+class Sampler(Protocol):
+    """From noise to an answer."""
+
+    def timesteps(self, noise: Noise, steps: int) -> Sequence[int]:
+        """The timesteps visited, noisiest first."""
+
+    def trajectory(
+        self, denoise: Denoise, start: Tensor, noise: Noise, steps: int, names: Sequence[tuple[str | int, ...]]
+    ) -> Sequence[Step]:
+        """Every step's estimate of x0. names: the stream of each sample, for samplers that draw noise on the way."""
+
+
+class Guidance(Protocol):
+    """A linear combination of the network under different conditionings, evaluated in one batched pass."""
+
+    def coefficients(self) -> Mapping[tuple[str, str], float]:
+        """Coefficient of each conditioning (text, image): text "full", "null" or "correction", image "full" or "null".
+
+        They sum to 1.
+        """
+
+
+class Agent(Protocol):
+    """Who proposes corrections, in words."""
+
+    uses_truth: ClassVar[bool]  # declared, and shown in tables
+
+    def propose(self, image: np.ndarray, expression: str, history: Sequence[Mapping[str, Any]], k: int) -> Sequence[str]:
+        """Up to k correctional prompts for an image (H, W, 3) uint8. history: earlier rounds, prompts and masks."""
+
+
+# ------------------------------------------------------------------------------------------------ models
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Anything that answers. `denoises` tells whether it can also be trained and sampled by us (then it is a DenoisingModel)."""
+
+    denoises: ClassVar[bool]
+
+    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
+        """A prediction for one sample of a task. `uses_truth` (*optional*, default False) marks those that look."""
+
+
+class Codec(Protocol):
+    """Between pictures and latents."""
+
+    def shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Latent shape (C, h, w) of a picture. Raises BadData for a size it cannot take."""
+
+    def encode(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> scaled latents (B, C, h, w). noise: posterior noise of that shape, None for the mode."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents -> (B, 3, H, W), clipped to [-1, 1]."""
+
+
+class DenoisingModel(Protocol):
+    """A conditional diffusion model that can be fine-tuned by us."""
+
+    denoises: ClassVar[bool]
+    codec: Codec
+    noise: Noise  # the schedule it was trained with
+    target: str  # what it was trained to output: "epsilon", "x0" or "v"
+    resolution: int  # side of the square pictures it is trained on, pixels
+    budgets: ClassVar[Mapping[str, Budget]]
+    network: torch.nn.Module  # what is trained; everything else is frozen
+
+    def condition(self, images: Tensor) -> Tensor:
+        """Photographs (B, 3, H, W) in [-1, 1] -> image conditioning (B, C', h, w). Zeros stand for "no image"."""
+
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts -> text conditioning (B, L, D). The empty string stands for "no text"."""
+
+    def forward(self, x_t: Tensor, t: Tensor, image: Tensor, text: Tensor) -> Tensor:
+        """Raw output (B, C, h, w) at timesteps t (B,)."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights and settings it was built from."""
+
+
+class Executor(Protocol):
+    """Runs stages that are ready, somewhere."""
+
+    def run(self, jobs: Sequence[Any]) -> Any:
+        """Run jobs whose inputs are done; yields each as it ends."""

@@ -1,0 +1,125 @@
+"""The values that travel through a run.
+
+Three conventions hold everywhere. Photographs and drawings at rest are (H, W, 3) uint8 RGB. In batches they are
+(B, 3, H, W) float32 in [-1, 1]. A drawing that was made by a model is an 8-bit picture: it is rounded once, where it
+leaves the codec, so that a stored drawing decodes exactly as it did when it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to be judged: a photograph, what is true of it, and the words that ask for it.
+
+    id: stable and unique in its dataset and split. image_id: the photograph; samples that share it are one cluster.
+    image: (H, W, 3) uint8 RGB. truth: what the task says (for `ris` a (H, W) bool mask). text: the words, "" if none.
+    hints: facts about the truth that only an agent declared `uses_truth` may see.
+    attributes: plain values by which results are sliced (level, size, ...).
+    """
+
+    id: str
+    image_id: str
+    image: np.ndarray
+    truth: Any
+    text: str = ""
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One drawing that is asked of a model: its prompt, and the colour and class it stands for where it has any."""
+
+    prompt: str
+    colour: tuple[int, int, int] | None = None  # 0..255 RGB
+    label: int | None = None  # class index in the task's vocabulary
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A batch of drawn answers.
+
+    rgb: (B, 3, H, W) float32 in [-1, 1]. valid: (B, H, W) bool where the drawing means something, None for
+    everywhere. painted: (B, H, W) bool pixels whose colour the encoding chose, None when all of them were.
+    """
+
+    rgb: Tensor
+    valid: Tensor | None = None
+    painted: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a sampler visited: timestep t (0..T-1) and the model's estimate x0 (B, C, h, w) of the clean latent."""
+
+    t: int
+    x0: Tensor
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person should know of a dataset before quoting a number on it.
+
+    counts: samples by split. access: one line on how to get it. fingerprint: changes when the samples change.
+    """
+
+    name: str
+    licence: str
+    citation: str
+    access: str
+    counts: Mapping[str, int]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a cell may spend. Tables never mix budgets.
+
+    train_steps: optimiser steps. batch_size: effective. lr: peak learning rate. warmup: steps of linear rise.
+    train_samples: training samples used, None for all. limit: evaluation samples, None for all.
+    sampling_steps: sampler steps of the evaluation. ema: decay of the averaged weights that are judged.
+    stats_samples: samples on which perception statistics are measured.
+    """
+
+    name: str
+    train_steps: int
+    batch_size: int
+    lr: float
+    warmup: int
+    train_samples: int | None
+    limit: int | None
+    sampling_steps: int
+    ema: float
+    stats_samples: int
+
+
+def to_batch(images: np.ndarray) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
+    import torch
+
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(torch.float32) / 127.5 - 1.0
+
+
+def to_uint8(batch: Tensor) -> np.ndarray:
+    """(B, 3, H, W) float in [-1, 1], values outside clipped -> (B, H, W, 3) uint8, rounded to the nearest."""
+    import torch
+
+    return pixels(batch).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def pixels(batch: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1], values outside clipped -> the same in whole numbers 0..255, float32.
+
+    Decoders compare colours in these units; rounding makes the edge of a colour ball exact ((205, 0, 0) is 50 away
+    from red, and inside).
+    """
+    return ((batch.float() + 1.0) * 127.5).clamp(0.0, 255.0).round()

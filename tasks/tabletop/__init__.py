@@ -1,0 +1,1 @@
+"""The built-in world: procedural scenes, what is said of them, and exact truth."""

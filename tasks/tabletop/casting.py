@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .solids import PROPORTIONS, SHAPES, Scene
+from .solids import PROPORTIONS, SHAPES, Scene, Solid
 
 NEAR = 1e-6  # metres; a meeting nearer than this is the surface the ray started on
 
 
+Three = tuple[np.ndarray, np.ndarray, np.ndarray]  # x, y, z as separate arrays: numpy is much faster on these
+
+
 @dataclass(frozen=True)
 class Bundle:
-    """N scenes and P rays through each. Solids of all scenes lie in one list of S, by scene and then by instance.
+    """N scenes and P rays through each; their S solids in one list, sorted by instance id and then by scene.
 
-    origin (N, 3) · rays (N, P, 3), length 1 along the optical axis · first (N + 1,) start of each scene's solids ·
-    scene, slot, shape (S,) ints · place (S, 2) x and z · turn (S, 2) cos and sin of the yaw · width, height, reach (S,)
+    rays: x, y, z, each (N, P), length 1 along the optical axis; they start at (0, heights (N,), 0).
+    boxes (S, 4): x0, y0, x1, y1 in rays, a part of the image that certainly holds the solid. scene, slot (instance
+    id less 1), shape (S,) int. place: x, z. turn: cos and sin of the yaw. width, height, reach: metres. All (S,).
     """
 
     scenes: Sequence[Scene]
     side: int
-    origin: np.ndarray
-    rays: np.ndarray
+    rays: Three
+    heights: np.ndarray
+    solids: tuple[Solid, ...]
     boxes: np.ndarray
     scene: np.ndarray
     slot: np.ndarray
     shape: np.ndarray
-    place: np.ndarray
-    turn: np.ndarray
+    place: tuple[np.ndarray, np.ndarray]
+    turn: tuple[np.ndarray, np.ndarray]
     width: np.ndarray
     height: np.ndarray
     reach: np.ndarray
@@ -49,122 +55,132 @@ class Hits:
 
 def bundle(scenes: Sequence[Scene], side: int) -> Bundle:
     """Rays through the centres of side x side cells of each scene's image, row by row."""
-    basis = np.stack([scene.camera.basis() for scene in scenes])  # (N, 3, 3)
+    basis = np.stack([scene.camera.basis() for scene in scenes])[..., None, None]  # (N, 3, 3, 1, 1)
     slope = np.array([scene.camera.slope for scene in scenes])
-    origin = np.array([(0.0, scene.camera.height, 0.0) for scene in scenes])
-    ticks = (2 * np.arange(side) + 1) / side - 1  # (side,) in (-1, 1)
-    step = slope[:, None] * ticks  # (N, side)
-    rays = (
-        basis[:, 2, None, None, :]
-        + basis[:, 0, None, None, :] * step[:, None, :, None]
-        + basis[:, 1, None, None, :] * step[:, :, None, None]
-    ).reshape(len(scenes), side * side, 3)
-    flat = [(n, k, solid) for n, scene in enumerate(scenes) for k, solid in enumerate(scene.solids)]
-    parts = [PROPORTIONS[solid.shape] for _, _, solid in flat]
-    radius = np.array([solid.radius for _, _, solid in flat])
-    yaw = np.array([solid.yaw for _, _, solid in flat])
-    made = dict(
-        scene=np.array([n for n, _, _ in flat], int),
-        slot=np.array([k for _, k, _ in flat], int),
-        shape=np.array([SHAPES.index(solid.shape) for _, _, solid in flat], int),
-        place=np.array([(solid.x, solid.z) for _, _, solid in flat]).reshape(-1, 2),
-        turn=np.round(np.stack([np.cos(yaw), np.sin(yaw)], -1), 12),
+    step = slope[:, None] * ((2 * np.arange(side) + 1) / side - 1)  # (N, side)
+    rays = tuple(
+        (basis[:, 2, i] + basis[:, 0, i] * step[:, None, :] + basis[:, 1, i] * step[:, :, None]).reshape(len(scenes), -1)
+        for i in range(3)
+    )
+    listed = sorted(((k, n) for n, scene in enumerate(scenes) for k in range(len(scene.solids))))
+    solids = tuple(scenes[n].solids[k] for k, n in listed)
+    parts = [PROPORTIONS[solid.shape] for solid in solids]
+    radius = np.array([solid.radius for solid in solids])
+    return Bundle(
+        scenes,
+        side,
+        rays,
+        heights=np.array([scene.camera.height for scene in scenes]),
+        solids=solids,
+        boxes=_boxes(scenes, basis[..., 0, 0], slope, listed, side),
+        scene=np.array([n for _, n in listed], int),
+        slot=np.array([k for k, _ in listed], int),
+        shape=np.array([SHAPES.index(solid.shape) for solid in solids], int),
+        place=(np.array([solid.x for solid in solids]), np.array([solid.z for solid in solids])),
+        turn=tuple(np.round([turn(solid.yaw) for solid in solids], 12).reshape(-1) for turn in (math.cos, math.sin)),
         width=np.array([part.width for part in parts]) * radius,
-        height=np.array([solid.height for _, _, solid in flat]),
+        height=np.array([solid.height for solid in solids]),
         reach=np.array([part.reach for part in parts]) * radius,
     )
-    boxes = np.array([_box(scenes[n].camera, solid, side) for n, _, solid in flat], int).reshape(-1, 4)
-    return Bundle(scenes, side, origin, rays, boxes, **made)
 
 
-def _box(camera, solid, side: int) -> tuple[int, int, int, int]:
-    """A part of the image, x0, y0, x1, y1, that certainly holds the solid: its bounding box's corners, projected."""
-    reach = solid.footprint
-    corners = np.array(
-        [(solid.x + i * reach, y, solid.z + j * reach) for i in (-1, 1) for j in (-1, 1) for y in (0.0, solid.height)]
-    )
-    spots = camera.project(corners)
-    if spots[:, 2].min() <= NEAR:
-        return 0, 0, side, side
-    low = np.floor(spots[:, :2].min(0) * side).astype(int) - 1
-    high = np.ceil(spots[:, :2].max(0) * side).astype(int) + 1
-    x0, y0 = np.clip(low, 0, side)
-    x1, y1 = np.clip(high, 0, side)
-    return int(x0), int(y0), int(x1), int(y1)
+def _boxes(scenes: Sequence[Scene], basis: np.ndarray, slope: np.ndarray, listed: list, side: int) -> np.ndarray:
+    """The solids' bounding boxes, their corners projected: (S, 4) int."""
+    if not listed:
+        return np.zeros((0, 4), int)
+    solids = [scenes[n].solids[k] for k, n in listed]
+    of = np.array([n for _, n in listed])
+    reach, height = (np.array([getattr(solid, name) for solid in solids])[:, None] for name in ("footprint", "height"))
+    sign = np.array([(i, j, h) for i in (-1, 1) for j in (-1, 1) for h in (0, 1)], float)  # (8, 3)
+    camera = np.array([scene.camera.height for scene in scenes])[of, None]
+    x = np.array([solid.x for solid in solids])[:, None] + reach * sign[:, 0]
+    z = np.array([solid.z for solid in solids])[:, None] + reach * sign[:, 1]
+    y = height * sign[:, 2] - camera
+    right, down, depth = (basis[of, i, 0, None] * x + basis[of, i, 1, None] * y + basis[of, i, 2, None] * z for i in range(3))
+    wide = 2 * slope[of, None] * np.maximum(depth, NEAR)
+    across, along = (right / wide + 0.5) * side, (down / wide + 0.5) * side
+    low = [np.floor(spots.min(1)) - 1 for spots in (across, along)]
+    high = [np.ceil(spots.max(1)) + 1 for spots in (across, along)]
+    boxes = np.clip(np.stack([*low, *high], 1), 0, side).astype(int)
+    boxes[depth.min(1) <= NEAR] = 0, 0, side, side  # reaches behind the camera: anywhere
+    return boxes
 
 
-def pairs(boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (S, 4) -> (solid, pixel), one row for each pixel of each box."""
+def _pairs(boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (S, 4) -> areas (S,) and, for each pixel of each box in turn, the pixel's index in its image."""
     wide = boxes[:, 2] - boxes[:, 0]
     area = wide * (boxes[:, 3] - boxes[:, 1])
-    solid = np.repeat(np.arange(len(boxes)), area)
     inside = np.arange(area.sum()) - np.repeat(np.cumsum(area) - area, area)
-    row, column = np.divmod(inside, np.maximum(wide, 1)[solid])
-    return solid, (boxes[solid, 1] + row) * side + boxes[solid, 0] + column
+    row = inside // np.repeat(np.maximum(wide, 1), area)
+    start = boxes[:, 1] * side + boxes[:, 0]
+    return area, np.repeat(start, area) + row * np.repeat(side - wide, area) + inside
 
 
 def cast(bundle: Bundle) -> Hits:
     """What each ray of the bundle meets first."""
-    count, pixels = bundle.rays.shape[:2]
     depth, wall = background(bundle)
-    instance = np.zeros((count, pixels), np.uint8)
-    winner = np.full((count, pixels), -1, np.int32)
+    count, pixels = depth.shape
+    area, pixel = _pairs(bundle.boxes, bundle.side)
+    solid = np.repeat(np.arange(len(area)), area)
+    pixel += np.repeat(bundle.scene * pixels, area)  # from here on an index into all scenes' pixels
+    ray = [part.ravel().take(pixel) for part in bundle.rays]
+    zero = np.zeros(len(pixel))
+    t = meet(bundle, solid, [zero, np.repeat(bundle.heights[bundle.scene], area), zero], ray)
+    met = np.flatnonzero(t < np.inf)
+    solid, pixel, t = solid[met], pixel[met], t[met]
     most = int(bundle.slot.max(initial=-1)) + 1
     silhouette = np.zeros((count, most), np.int32)
-    solid, pixel = pairs(bundle.boxes, bundle.side)
-    t = meet(bundle, solid, bundle.origin[bundle.scene[solid]], bundle.rays[bundle.scene[solid], pixel])
-    met = np.isfinite(t)
-    solid, pixel, t = solid[met], pixel[met], t[met]
-    scene, slot = bundle.scene[solid], bundle.slot[solid]
-    np.add.at(silhouette, (scene, slot), 1)
+    silhouette[bundle.scene, bundle.slot] = np.bincount(solid, minlength=len(area))
+    instance = np.zeros(count * pixels, np.uint8)
+    winner = np.full(count * pixels, -1, np.int32)
+    flat = depth.reshape(-1)
+    ends = np.searchsorted(bundle.slot[solid], np.arange(most + 1))
     for k in range(most):  # one solid of each scene at a time: no pixel occurs twice
-        of = slot == k
-        n, p, near = scene[of], pixel[of], t[of]
-        nearer = near < depth[n, p]
-        n, p = n[nearer], p[nearer]
-        depth[n, p] = near[nearer]
-        instance[n, p] = k + 1
-        winner[n, p] = solid[of][nearer]
-    return Hits(depth, instance, winner, wall, silhouette)
+        of = slice(ends[k], ends[k + 1])
+        near = np.flatnonzero(t[of] < flat[pixel[of]])
+        spots = pixel[of][near]
+        flat[spots] = t[of][near]
+        instance[spots] = k + 1
+        winner[spots] = solid[of][near]
+    return Hits(depth, instance.reshape(count, pixels), winner.reshape(count, pixels), wall, silhouette)
 
 
 def background(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
     """Depth (N, P) of table or wall, whichever is nearer, and where it is the wall."""
-    height = bundle.origin[:, 1, None]
     wall_z = np.array([scene.surroundings.wall_z for scene in bundle.scenes])[:, None]
-    down, ahead = -bundle.rays[..., 1], bundle.rays[..., 2]
+    _, up, ahead = bundle.rays
     with np.errstate(divide="ignore"):
-        table = np.where(down > 0, height / down, np.inf)
+        table = np.where(up < 0, -bundle.heights[:, None] / up, np.inf)
         wall = np.where(ahead > 0, wall_z / ahead, np.inf)
     return np.minimum(table, wall), wall < table
 
 
-def to_local(bundle: Bundle, solid: np.ndarray, vectors: np.ndarray, *, points: bool) -> list[np.ndarray]:
-    """Vectors (M, 3) in the frame of solids (M,), its origin under the solid's middle on the table -> x, y, z (M,)."""
-    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-    if points:
-        x, z = x - bundle.place[solid, 0], z - bundle.place[solid, 1]
-    cos, sin = bundle.turn[solid, 0], bundle.turn[solid, 1]
-    return [cos * x - sin * z, y, sin * x + cos * z]
+def to_local(bundle: Bundle, solid: np.ndarray, vector: Sequence[np.ndarray], *, point: bool) -> Three:
+    """Points or directions, x, y, z each (M,), in the frame of solids (M,): its origin on the table under the solid."""
+    x, y, z = vector
+    if point:
+        x, z = x - bundle.place[0].take(solid), z - bundle.place[1].take(solid)
+    cos, sin = bundle.turn[0].take(solid), bundle.turn[1].take(solid)
+    return cos * x - sin * z, y, sin * x + cos * z
 
 
-def to_world(bundle: Bundle, solid: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Directions in the solids' frames -> (M, 3) in the world's."""
-    cos, sin = bundle.turn[solid, 0], bundle.turn[solid, 1]
-    return np.stack([cos * x + sin * z, y, cos * z - sin * x], -1)
+def to_world(bundle: Bundle, solid: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Three:
+    """Directions in the solids' frames -> in the world's."""
+    cos, sin = bundle.turn[0].take(solid), bundle.turn[1].take(solid)
+    return cos * x + sin * z, y, cos * z - sin * x
 
 
-def meet(bundle: Bundle, solid: np.ndarray, origin: np.ndarray, ray: np.ndarray) -> np.ndarray:
-    """Parameter (M,) at which ray i (origin, ray (M, 3)) enters solid[i]; inf where it misses or starts behind."""
+def meet(bundle: Bundle, solid: np.ndarray, origin: Sequence[np.ndarray], ray: Sequence[np.ndarray]) -> np.ndarray:
+    """Parameter (M,) at which ray i enters solid[i]; inf where it misses or starts behind. origin, ray: x, y, z (M,)."""
     t = np.full(len(solid), np.inf)
-    shape = bundle.shape[solid]
+    shape = bundle.shape.take(solid)
     with np.errstate(divide="ignore", invalid="ignore"):
         for number, entry in enumerate((_ball, _cube, _cylinder, _cone, _capsule)):
             of = np.flatnonzero(shape == number)
-            which = solid[of]
-            o = to_local(bundle, which, origin[of], points=True)
-            d = to_local(bundle, which, ray[of], points=False)
-            found = entry(o, d, bundle.width[which], bundle.height[which], bundle.reach[which])
+            which = solid.take(of)
+            o = to_local(bundle, which, [part.take(of) for part in origin], point=True)
+            d = to_local(bundle, which, [part.take(of) for part in ray], point=False)
+            found = entry(o, d, bundle.width.take(which), bundle.height.take(which), bundle.reach.take(which))
             t[of] = np.where(found > NEAR, found, np.inf)  # nan compares false: a miss
     return t
 

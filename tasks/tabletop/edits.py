@@ -74,13 +74,18 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     parts: list[str] = []
     while order:
         k = order.pop()
-        part = "a " + noun(scene.solids[k], rng)
+        part = article(noun(scene.solids[k], rng))
         if order and rng.random() < 0.5:
             other = order.pop()
             said = relation(scene, k, other, rng)
-            part += f" {said or 'and'} a " + noun(scene.solids[other], rng)
+            part += f" {said or 'and'} " + article(noun(scene.solids[other], rng))
         parts.append(part)
-    return pick(rng, ("{}", "a photo of {}", "{} on a table")).format(" , ".join(parts).replace(" ,", ","))
+    return pick(rng, ("{}", "a photo of {}", "{} on a table")).format(", ".join(parts))
+
+
+def article(words: str) -> str:
+    """'an orange cone', 'a blue cone'."""
+    return ("an " if words[0] in "aeiou" else "a ") + words
 
 
 def relation(scene: Scene, i: int, j: int, rng: np.random.Generator) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .casting import Bundle, Hits, meet, to_local, to_world
+from .casting import Bundle, Hits, Three, meet, to_local, to_world
 from .solids import BRIGHTEST, COLLIDING, COLOURS, DARKEST, PATTERNS
 
 FOG = (0.62, 0.64, 0.66)  # reflectance that the air takes on
@@ -17,34 +17,39 @@ f32 = np.float32
 
 @dataclass(frozen=True)
 class Samples:
-    """Meeting points (N, P, 3) float64 world metres, with the hits they belong to."""
+    """Meeting points x, y, z, each (N, P) float64 world metres, with the hits they belong to."""
 
-    points: np.ndarray
+    points: Three
     hits: Hits
 
     @staticmethod
     def of(bundle: Bundle, hits: Hits) -> Samples:
-        return Samples(bundle.origin[:, None] + hits.depth[..., None] * bundle.rays, hits)
+        x, y, z = (hits.depth * part for part in bundle.rays)
+        return Samples((x, y + bundle.heights[:, None], z), hits)
 
 
 def shadowed(samples: Samples, bundle: Bundle) -> np.ndarray:
     """(N, P) bool: another solid stands between the point and the light. (A solid's own dark side is not meant.)"""
     dark = np.zeros(samples.hits.depth.shape, bool)
-    middle = np.stack([bundle.place[:, 0], bundle.height / 2, bundle.place[:, 1]], -1)
-    wide = np.array([solid.footprint for scene in bundle.scenes for solid in scene.solids])
-    ball = np.sqrt(wide * wide + bundle.height * bundle.height / 4)  # radius of an enclosing sphere
-    for n, scene in enumerate(bundle.scenes):
-        light = np.array(scene.light.direction)
-        side, up = _across(light)
-        points = samples.points[n]
-        s = points[:, 0] * side[0] + points[:, 1] * side[1] + points[:, 2] * side[2]
-        u = points[:, 0] * up[0] + points[:, 1] * up[1] + points[:, 2] * up[2]
-        owner = samples.hits.solid[n]
+    reach = np.array([solid.footprint for solid in bundle.solids])
+    ball = reach * reach + bundle.height * bundle.height / 4  # square of the radius of an enclosing sphere
+    lights = np.array([scene.light.direction for scene in bundle.scenes])
+    spots, solids = [], []  # which points are looked at for which solid: those near it when seen from the light
+    for n in range(len(bundle.scenes)):
+        side, up = _across(lights[n])
+        points = [part[n] for part in samples.points]
+        s, u = (points[0] * axis[0] + points[1] * axis[1] + points[2] * axis[2] for axis in (side, up))
         for solid in np.flatnonzero(bundle.scene == n):
-            ds, du = s - (middle[solid] * side).sum(), u - (middle[solid] * up).sum()
-            near = np.flatnonzero((ds * ds + du * du < ball[solid] ** 2) & (owner != solid) & ~dark[n])
-            t = meet(bundle, np.full(len(near), solid), points[near], np.broadcast_to(light, (len(near), 3)))
-            dark[n, near[np.isfinite(t)]] = True
+            middle = bundle.place[0][solid], bundle.height[solid] / 2, bundle.place[1][solid]
+            ds, du = (a - (middle[0] * b[0] + middle[1] * b[1] + middle[2] * b[2]) for a, b in ((s, side), (u, up)))
+            near = np.flatnonzero((ds * ds + du * du < ball[solid]) & (samples.hits.solid[n] != solid))
+            spots.append(near + n * len(s))
+            solids.append(np.full(len(near), solid))
+    if spots:
+        spot, solid = np.concatenate(spots), np.concatenate(solids)
+        towards = [axis.take(bundle.scene.take(solid)) for axis in lights.T]
+        t = meet(bundle, solid, [part.ravel().take(spot) for part in samples.points], towards)
+        dark.reshape(-1)[spot[t < np.inf]] = True
     return dark
 
 
@@ -57,40 +62,44 @@ def _across(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def background_colour(samples: Samples, bundle: Bundle, dark: np.ndarray) -> np.ndarray:
     """Reflected light (N, P, 3) float32 of table and wall, solids ignored."""
-    colour = np.empty(samples.points.shape, f32)
+    colour = np.empty((*dark.shape, 3), f32)
     for n, scene in enumerate(bundle.scenes):
         around, light = scene.surroundings, scene.light
         wall = samples.hits.wall[n]
-        x, y, z = (samples.points[n, :, i] for i in range(3))
+        x, y, z = (part[n] for part in samples.points)
         along = np.where(wall, y + 7.0, z)  # 7: a far part of the texture, so that wall and table do not continue
-        grain = _texture((x * around.scale + around.offset[0]).astype(f32), (along * around.scale + around.offset[1]).astype(f32))
-        facing = np.where(wall, max(-light.direction[2], 0.0), light.direction[1]).astype(f32)
+        scale, (a, b) = around.scale, around.offset
+        grain = f32(around.grain) * _texture((x * scale + a).astype(f32), (along * scale + b).astype(f32))
+        facing = np.where(wall, f32(max(-light.direction[2], 0.0)), f32(light.direction[1]))
         lit = f32(light.ambient) + f32(light.strength) * facing * ~dark[n]
-        base = np.where(wall[:, None], np.array(around.wall, f32), np.array(around.table, f32))
-        colour[n] = (base + (f32(around.grain) * grain)[:, None]) * lit[:, None]
+        for channel in range(3):
+            base = np.where(wall, f32(around.wall[channel]), f32(around.table[channel]))
+            colour[n, :, channel] = (base + grain) * lit
     return colour
 
 
 def shade_solids(colour: np.ndarray, samples: Samples, bundle: Bundle, dark: np.ndarray) -> None:
     """Write the light that the solids reflect into colour (N, P, 3)."""
-    n, p = np.nonzero(samples.hits.solid >= 0)
-    if not len(n):
+    spot = np.flatnonzero(samples.hits.solid.ravel() >= 0)
+    if not len(spot):
         return
-    solid = samples.hits.solid[n, p]
-    local = to_local(bundle, solid, samples.points[n, p], points=True)
+    solid = samples.hits.solid.ravel().take(spot)
+    scene = bundle.scene.take(solid)
+    local = to_local(bundle, solid, [part.ravel().take(spot) for part in samples.points], point=True)
     normal = to_world(bundle, solid, *_normal(bundle, solid, *local))
-    light = np.array([scene.light.direction for scene in bundle.scenes])[n]
-    ambient = np.array([scene.light.ambient for scene in bundle.scenes])[n]
-    strength = np.array([scene.light.strength for scene in bundle.scenes])[n]
-    facing = normal[:, 0] * light[:, 0] + normal[:, 1] * light[:, 1] + normal[:, 2] * light[:, 2]
-    direct = np.where(dark[n, p], 0.0, np.maximum(facing, 0.0))
+    light = [axis.take(scene) for axis in np.array([scene.light.direction for scene in bundle.scenes]).T]
+    ambient = np.array([scene.light.ambient for scene in bundle.scenes]).take(scene)
+    strength = np.array([scene.light.strength for scene in bundle.scenes]).take(scene)
+    facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
+    direct = np.where(dark.ravel().take(spot), 0.0, np.maximum(facing, 0.0))
     # the sky is brighter than the table, which gives the dark side some form
-    lit = (ambient * (0.88 + 0.12 * normal[:, 1]) + strength * direct).astype(f32)
-    flat = [item for scene in bundle.scenes for item in scene.solids]
-    paint = np.array([COLOURS[item.colour] for item in flat], f32)
-    accent = np.array([_accent(COLOURS[item.colour]) for item in flat], f32)
-    marked = _marked(bundle, solid, np.array([PATTERNS.index(item.pattern) for item in flat])[solid], *local)
-    colour[n, p] = np.where(marked[:, None], accent[solid], paint[solid]) * lit[:, None]
+    lit = (ambient * (0.88 + 0.12 * normal[1]) + strength * direct).astype(f32)
+    paint = np.array([COLOURS[item.colour] for item in bundle.solids], f32)
+    accent = np.array([_accent(COLOURS[item.colour]) for item in bundle.solids], f32)
+    pattern = np.array([PATTERNS.index(item.pattern) for item in bundle.solids]).take(solid)
+    tints = np.concatenate([paint, accent])
+    tint = tints[solid + len(paint) * _marked(bundle, solid, pattern, *local)]
+    colour.reshape(-1, 3)[spot] = tint * lit[:, None]
 
 
 def to_bytes(colour: np.ndarray, samples: Samples, bundle: Bundle) -> np.ndarray:
@@ -101,33 +110,49 @@ def to_bytes(colour: np.ndarray, samples: Samples, bundle: Bundle) -> np.ndarray
             clear = f32(1) / (f32(1) + haze * haze)
             colour[n] = colour[n] * clear + np.array(FOG, f32) * (f32(1) - clear)
     np.clip(colour, f32(0), f32(1), out=colour)
-    colliding = np.array([item.colour in COLLIDING for scene in bundle.scenes for item in scene.solids] + [False])
     values = colour * f32(BRIGHTEST - DARKEST) + f32(DARKEST)
+    colliding = np.array([item.colour in COLLIDING for item in bundle.solids] + [False])
     if colliding.any():
         wide = colliding[samples.hits.solid]  # -1, the background, reads the last entry
         values[wide] = colour[wide] * f32(255)
     return values
 
 
-def _normal(bundle: Bundle, solid: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> list[np.ndarray]:
+def _normal(bundle: Bundle, solid: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Three:
     """Unit outward normals in the solids' frames at points on their surfaces."""
-    width, height, reach = bundle.width[solid], bundle.height[solid], bundle.reach[solid]
-    shape = bundle.shape[solid]
-    zero = np.zeros_like(x)
+    normal = np.stack([x, y, z])
+    shape = bundle.shape.take(solid)
+    for number, towards in enumerate((_from_ball, _from_cube, _from_cylinder, _from_cone, _from_capsule)):
+        of = np.flatnonzero(shape == number)
+        which = solid.take(of)
+        sizes = (part.take(which) for part in (bundle.width, bundle.height, bundle.reach))
+        normal[:, of] = towards(x.take(of), y.take(of), z.take(of), *sizes)
+    length = np.sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
+    normal /= np.where(length == 0, 1.0, length)
+    return normal[0], normal[1], normal[2]
+
+
+def _from_ball(x, y, z, width, height, reach):
+    return x, y - width, z
+
+
+def _from_cube(x, y, z, width, height, reach):
     level = y - height / 2
-    cube = np.argmax(np.abs(np.stack([x / width, level / (height / 2), z / width])), 0)
-    top = height - y < width - np.sqrt(x * x + z * z)  # of a cylinder: nearer to its lid than to its side
-    lean = (width / height) ** 2 * (height - y)
-    beyond = x - np.clip(x, -reach, reach)
-    ball, box, cylinder, cone = (shape == k for k in range(4))
-    nx = np.select([ball, box, cylinder, cone], [x, np.where(cube == 0, x, zero), np.where(top, zero, x), x], beyond)
-    ny = np.select(
-        [ball, box, cylinder, cone], [y - width, np.where(cube == 1, level, zero), np.where(top, y, zero), lean], y - width
-    )
-    nz = np.select([ball, box, cylinder, cone], [z, np.where(cube == 2, z, zero), np.where(top, zero, z), z], z)
-    length = np.sqrt(nx * nx + ny * ny + nz * nz)
-    length[length == 0] = 1.0
-    return [nx / length, ny / length, nz / length]
+    face = np.argmax(np.abs([x, level, z]), 0)  # all three half edges are equal
+    return [np.where(face == i, part, 0.0) for i, part in enumerate((x, level, z))]
+
+
+def _from_cylinder(x, y, z, width, height, reach):
+    top = height - y < width - np.sqrt(x * x + z * z)  # nearer to its lid than to its side
+    return np.where(top, 0.0, x), np.where(top, 1.0, 0.0), np.where(top, 0.0, z)
+
+
+def _from_cone(x, y, z, width, height, reach):
+    return x, (width / height) ** 2 * (height - y), z
+
+
+def _from_capsule(x, y, z, width, height, reach):
+    return x - np.clip(x, -reach, reach), y - width, z
 
 
 def _marked(bundle: Bundle, solid: np.ndarray, pattern: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -95,11 +95,11 @@ class Proportions:
 
 # Chosen so that the five silhouettes of one nominal radius cover about the same number of pixels.
 PROPORTIONS = {
-    "ball": Proportions(width=1.0, height=2.0, footprint=1.0),
-    "cube": Proportions(width=0.80, height=1.6, footprint=0.80 * math.sqrt(2)),
-    "cylinder": Proportions(width=0.80, height=1.75, footprint=0.80),
+    "ball": Proportions(width=1.05, height=2.1, footprint=1.05),
+    "cube": Proportions(width=0.75, height=1.5, footprint=0.75 * math.sqrt(2)),
+    "cylinder": Proportions(width=0.79, height=1.70, footprint=0.79),
     "cone": Proportions(width=1.08, height=2.25, footprint=1.08),
-    "capsule": Proportions(width=0.66, height=1.32, footprint=1.42, reach=0.76),
+    "capsule": Proportions(width=0.70, height=1.40, footprint=1.46, reach=0.76),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,9 @@ class Entry:
         words = option_words(inspect.getdoc(self.factory) or "")
         try:
             hints = typing.get_type_hints(_constructor(self.factory))
-        except Exception as broken:  # an annotation that cannot be evaluated is the author's mistake, whatever its class
+        except (
+            Exception
+        ) as broken:  # an annotation that cannot be evaluated is the author's mistake, whatever its class
             raise BadPlugin(f"{self.kind} {self.name}: cannot read its annotations: {broken}") from broken
         found = []
         for p in inspect.signature(self.factory).parameters.values():
@@ -98,15 +100,20 @@ class Registry:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._aliases: dict[tuple[str, str], str] = {}
         self.origin = ""  # set by the loader while a plugin registers
-        self.failures: dict[str, str] = {}  # origin -> why it was set aside
+        self.failures: dict[str, str] = {}  # plugin module -> why it was set aside
 
     def add(self, kind: str, name: str, factory: Callable[..., Any], aliases: tuple[str, ...] = ()) -> None:
-        """Register `factory` (a class, or a function that builds one) as `name`. A taken name is an error that says by whom.
+        """Register `factory` (a class, or a function that builds one) as `name`.
 
-        Raises BadPlugin: unknown kind, a name that is no lower-case identifier, a name or alias that is taken.
+        Raises BadPlugin: unknown kind, a name that is no lower-case identifier, a name or alias that is taken (saying by
+        whom), something that cannot build.
         """
         if kind not in KINDS:
-            raise BadPlugin(f"{self.origin or 'a plugin'} registers {name!r} as a {kind!r}; kinds are {', '.join(KINDS)}")
+            raise BadPlugin(
+                f"{self.origin or 'a plugin'} registers {name!r} as a {kind!r}; kinds are {', '.join(KINDS)}"
+            )
+        if not inspect.isclass(factory) and not inspect.isfunction(factory):
+            raise BadPlugin(f"{kind} {name}: a factory is a class or a function, met {type(factory).__name__}")
         for given in (name, *aliases):
             if not _NAME.fullmatch(given):
                 raise BadPlugin(f"{kind} {given!r}: a name is a lower-case identifier (letters, digits and _)")
@@ -117,13 +124,13 @@ class Registry:
         self._entries[kind, name] = entry
         self._aliases.update({(kind, alias): name for alias in aliases})
 
-    def withdraw(self, origin: str) -> None:
-        """Take back all that `origin` registered (it failed half-way)."""
-        for kind, name in [k for k, e in self._entries.items() if e.origin == origin]:
-            entry = self._entries.pop((kind, name))
-            self._kinds[kind].module_dict.pop(name)
+    def withdraw(self, entries: Iterable[Entry]) -> None:
+        """Take back these entries (the module that registered them failed half-way)."""
+        for entry in entries:
+            del self._entries[entry.kind, entry.name]
+            del self._kinds[entry.kind].module_dict[entry.name]
             for alias in entry.aliases:
-                self._aliases.pop((kind, alias))
+                del self._aliases[entry.kind, alias]
 
     def names(self, kind: str) -> list[str]:
         """Names of a kind, sorted, without aliases."""
@@ -136,12 +143,15 @@ class Registry:
         return sorted(found, key=lambda e: (order[e.kind], e.name))
 
     def get(self, kind: str, name: str) -> Entry:
-        """The entry called `name` or known by that alias. Raises UnknownName, with the nearest and what failed to load."""
+        """The entry called `name` or known by that alias.
+
+        Raises UnknownName, with the nearest name and what failed to load.
+        """
         if kind not in KINDS:
             raise unknown("kind of plugin", kind, KINDS)
         entry = self._find(kind, tidy(name))
         if entry is None:
-            failed = "; ".join(f"{origin}: {why}" for origin, why in self.failures.items())
+            failed = "; ".join(f"{module}: {why}" for module, why in self.failures.items())
             known = [*self.names(kind), *(alias for k, alias in self._aliases if k == kind)]
             raise unknown(kind, name, known, f"Set aside at loading: {failed}." if failed else "")
         return entry
@@ -197,4 +207,3 @@ def _typed(entry: Entry, option: Option, value: Any) -> Any:
         raise BadOption(
             f"{entry.kind} {entry.name}: option {option.name}={value!r} is not a {option.type_name}: {why}."
         ) from wrong
-

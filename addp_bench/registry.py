@@ -105,7 +105,7 @@ class Registry:
     def add(self, kind: str, name: str, factory: Callable[..., Any], aliases: tuple[str, ...] = ()) -> None:
         """Register `factory` (a class, or a function that builds one) as `name`.
 
-        Raises BadPlugin: unknown kind, a name that is no lower-case identifier, a name or alias that is taken (saying by
+        Raises BadPlugin: unknown kind, a name that is no lower-case identifier, a name that is taken (saying by
         whom), something that cannot build.
         """
         if kind not in KINDS:

@@ -1,0 +1,238 @@
+"""A record is written whole, read back exactly, and refused with a reason when it is not what it says."""
+
+import copy
+import hashlib
+import json
+import time
+
+import numpy as np
+import pytest
+
+from addp_bench.errors import BadData, BadRequest, NothingSelected, StorageProblem
+from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, write
+from addp_bench.statistics import Statistics, read_statistics, statistics_of
+
+SOME = statistics_of(
+    ["a#0", "a#1", "ü#0"],
+    ["a", "a", "ü"],
+    [{"intersection": 1.0, "union": 2.0}, {"intersection": 0.1, "union": 0.3}, {"intersection": 0.0, "union": 7.0}],
+    [{"level": "L0", "size": 0.5}, {"level": "L1", "size": 0.25}, {"level": "L1", "size": 1.0}],
+)
+
+
+def body(name="one", value=0.5, **result):
+    key = hashlib.sha256(name.encode()).hexdigest()
+    return {
+        "schema": 1,
+        "cell": key,
+        "id": key[:12],
+        "result": {
+            "task": "ris",
+            "dataset": {"name": "tabletop", "options": {}, "split": "val", "fingerprint": "f0"},
+            "protocol": {"name": "tabletop_ris", "version": 1, "settings": {"size": 64}},
+            "budget": "quick",
+            "choices": {
+                "model": {"name": "tiny", "options": {}},
+                "weights": {"name": "uniform", "options": {"scaling": "prob"}},
+                "corruption": [{"name": "color", "options": {}}],
+            },
+            "training": {"steps": 100, "batch_size": 8, "lr": 1e-4, "samples": 64},
+            "seed": 0,
+            "sampling_steps": 20,
+            "read_at": {"rule": "final", "index": 19, "t": 0},
+            "samples": {"asked": 3, "scored": 3, "failed": 0},
+            "metrics": {
+                "oiou": {"label": "oIoU", "value": value, "unit": "points", "higher_is_better": True, "version": 1}
+                | {"reason": None}
+            },
+            "slices": {"level": {"L0": {"samples": 1, "metrics": {"oiou": 0.5}}}},
+            "curve": {"t": [900, 0], "metrics": {"oiou": [0.1, 0.5]}},
+            "contribution": None,
+            "timestep_mass": [0.1] * 10,
+            **result,
+        },
+        "provenance": {"finished": "2026-01-01T00:00:00+00:00", "seconds": {"train": 1.5}, "device": "cpu"},
+    }
+
+
+def written(runs, name="one", **changes):
+    made = body(name, **changes)
+    return write(folder_of(runs, made["id"]), made, SOME)
+
+
+def test_what_is_written_is_read_back_exactly(tmp_path):
+    record = written(tmp_path)
+    again = load(folder_of(tmp_path, record.id))
+    assert again.body == record.body
+    assert again.provenance["seconds"] == {"train": 1.5}
+    assert list(again.statistics.ids) == ["a#0", "a#1", "ü#0"]
+    assert again.statistics.columns["union"].tolist() == [2.0, 0.3, 7.0]
+    assert again.statistics.attributes["level"].tolist() == ["L0", "L1", "L1"]
+    assert again.statistics.attributes["size"].dtype == np.float64
+
+
+def test_the_same_results_have_the_same_digest_however_they_are_stored():
+    padded = Statistics(SOME.ids.astype("<U40"), SOME.image_ids, dict(reversed(SOME.columns.items())), SOME.attributes)
+    assert padded.digest() == SOME.digest()
+    changed = {**SOME.columns, "union": np.nextafter(SOME.columns["union"], 9)}
+    assert Statistics(SOME.ids, SOME.image_ids, changed, SOME.attributes).digest() != SOME.digest()
+
+
+def test_a_second_writing_replaces_the_first_and_leaves_nothing_else(tmp_path):
+    written(tmp_path, value=0.25)
+    record = written(tmp_path, value=0.75)
+    assert load(record.folder).value("oiou") == 0.75
+    assert [f.name for f in (tmp_path / "records").iterdir()] == [record.id]
+
+
+def test_a_writing_that_fails_leaves_the_old_record_alone(tmp_path, monkeypatch):
+    record = written(tmp_path, value=0.25)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("addp_bench.records.write_statistics", full)
+    with pytest.raises(StorageProblem, match="no space left"):
+        written(tmp_path, value=0.75)
+    monkeypatch.undo()
+    assert load(record.folder).value("oiou") == 0.25
+    assert [f.name for f in (tmp_path / "records").iterdir()] == [record.id]
+
+
+def test_nan_never_reaches_a_record(tmp_path):
+    with pytest.raises(BadData, match="null, with its reason"):
+        written(tmp_path, timestep_mass=[float("nan")] * 10)
+    assert not list(tmp_path.rglob("record.json"))
+    record = written(tmp_path)
+    file = record.folder / "record.json"
+    file.write_text(file.read_text().replace("0.5", "NaN"))
+    with pytest.raises(BadData, match=r"record\.json: is not a record: holds NaN"):
+        load(record.folder)
+
+
+class _OIoU:
+    id, label, unit, higher_is_better, version = "oiou", "oIoU", "points", True, 2
+
+
+def test_a_metric_without_a_value_says_why():
+    assert metric_entry(_OIoU(), 0.5)["value"] == 0.5
+    absent = metric_entry(_OIoU(), float("nan"), "nothing was scored")
+    assert absent["value"] is None
+    assert absent["reason"] == "nothing was scored"
+    with pytest.raises(BadData, match="must say why"):
+        metric_entry(_OIoU(), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("schema", 2, "schema 2, this version reads 1"),
+        ("id", "0" * 12, "not the beginning"),
+        ("cell", "xyz", "64 hex digits"),
+        ("result.seed", "0", "result.seed: Input should be a valid integer"),
+        ("result.samples", {"asked": 1}, "result.samples.scored"),
+        ("result.metrics", {}, "at least one metric"),
+        ("result.metrics.oiou.value", None, "null without a reason"),
+        ("result.metrics.oiou.value", "\x1b[31mred", "valid number"),
+        ("result.choices.weights", "uniform", r"result.choices.weights"),
+        ("provenance", None, "provenance"),
+    ],
+)
+def test_a_record_that_breaks_the_schema_is_refused_by_field(path, value, says):
+    broken = copy.deepcopy(body()) | {}
+    broken["result"]["statistics"] = {"sha256": "0"}
+    *parents, last = path.split(".")
+    inner = broken
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    with pytest.raises(BadData, match=says) as refused:
+        Record(broken)
+    assert "\x1b" not in str(refused.value)
+
+
+def test_a_later_version_may_add_fields(tmp_path):
+    record = written(tmp_path, colour_of_the_sky="blue")
+    assert load(record.folder).result["colour_of_the_sky"] == "blue"
+
+
+def test_broken_records_are_named_and_the_rest_is_read(tmp_path):
+    good = written(tmp_path, "good")
+    cut = written(tmp_path, "cut")
+    (cut.folder / "record.json").write_text((cut.folder / "record.json").read_text()[:-20])
+    moved = written(tmp_path, "moved")
+    moved.folder.rename(tmp_path / "records" / "elsewhere")
+    (tmp_path / "records" / "empty").mkdir()
+    (tmp_path / "records" / ".half-written").mkdir()
+    loaded = load_all(tmp_path)
+    assert [r.id for r in loaded.records] == [good.id]
+    assert loaded.broken.keys() == {cut.id, "elsewhere", "empty"}
+    assert "is not a record" in loaded.broken[cut.id]
+    assert moved.id in loaded.broken["elsewhere"]
+    assert load_all(tmp_path / "nowhere").records == []
+
+
+def test_statistics_that_were_changed_are_noticed(tmp_path):
+    one, two = written(tmp_path, "one"), written(tmp_path, "two")
+    other = statistics_of(["x"], ["x"], [{"intersection": 1.0, "union": 1.0}])
+    write(two.folder, {**body("two")}, other)
+    (one.folder / "statistics.npz").write_bytes((two.folder / "statistics.npz").read_bytes())
+    with pytest.raises(BadData, match="digest"):
+        _ = load(one.folder).statistics
+    (one.folder / "statistics.npz").unlink()
+    with pytest.raises(BadData, match=r"statistics\.npz: cannot be read"):
+        _ = load(one.folder).statistics
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    np.savez(tmp_path / "statistics.npz", ids=np.array([{"an": "object"}], dtype=object), image_ids=np.array(["a"]))
+    with pytest.raises(BadData, match=r"statistics\.npz: cannot be read"):
+        read_statistics(tmp_path / "statistics.npz")
+
+
+def test_columns_must_be_plain_and_of_one_length():
+    ids = np.array(["a", "b"])
+    with pytest.raises(BadData, match="s_x has 1 rows, ids has 2"):
+        Statistics(ids, ids, {"x": np.zeros(1)})
+    with pytest.raises(BadData, match="s_x is float32"):
+        Statistics(ids, ids, {"x": np.zeros(2, np.float32)})
+    with pytest.raises(BadData, match="stands twice"):
+        Statistics(np.array(["a", "a"]), ids, {"x": np.zeros(2)})
+    with pytest.raises(BadData, match="the first sample has"):
+        statistics_of(["a", "b"], ["a", "b"], [{"x": 1.0}, {"y": 1.0}])
+
+
+def test_an_attribute_that_some_samples_lack_becomes_text():
+    mixed = statistics_of(["a", "b"], ["a", "b"], [{"x": 1.0}] * 2, [{"size": 2}, {}])
+    assert mixed.attributes["size"].tolist() == ["2", ""]
+
+
+def test_a_cell_is_found_by_the_beginning_of_its_key(tmp_path):
+    records = [written(tmp_path, name) for name in ("one", "two")]
+    assert find(records, records[0].key[:6].upper()) is records[0]
+    with pytest.raises(NothingSelected, match="leaderboard"):
+        find(records, "zz")
+    with pytest.raises(NothingSelected):
+        find(records, "")
+    twins = [Record({**records[0].body, "cell": records[0].id + c * 52}) for c in "ab"]
+    with pytest.raises(BadRequest, match="ambiguous"):
+        find(twins, records[0].id)
+
+
+def test_text_from_data_cannot_steer_a_terminal():
+    assert clean("a\x1b[2Jb\x07 \u202egnp\u2028\n c") == "a[2Jb gnp c"
+    assert clean("größter Würfel 正") == "größter Würfel 正"
+
+
+def test_a_thousand_records_are_read_in_a_second(tmp_path):
+    record = written(tmp_path)
+    text = (record.folder / "record.json").read_text()
+    for i in range(1000):
+        key = hashlib.sha256(str(i).encode()).hexdigest()
+        folder_of(tmp_path, key[:12]).mkdir()
+        changed = text.replace(record.key, key).replace(record.id, key[:12])
+        (folder_of(tmp_path, key[:12]) / "record.json").write_text(changed)
+    start = time.process_time()
+    assert len(load_all(tmp_path).records) == 1001
+    assert time.process_time() - start < 1.0
+    assert json.loads(text)["schema"] == 1

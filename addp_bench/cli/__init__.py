@@ -1,0 +1,106 @@
+"""The command line. A command is imported when it is invoked, so that `--help` and `list` stay quick."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+import click
+
+from addp_bench import __version__
+from addp_bench.errors import unknown
+
+PREFIX = "ADDP_BENCH"  # of the environment variable that every option reads
+
+_EPILOG = f"""\b
+Examples:
+  addp-bench run --task ris --weights uniform --weights perception_stats
+  addp-bench plan --task ris --weights all
+  addp-bench leaderboard --format markdown
+
+Every option also reads {PREFIX}_<OPTION>, such as {PREFIX}_RUNS for --runs.
+"""
+
+
+class Listed(NamedTuple):
+    """A command in the table: where it is defined, and its line of help (said here, so that help imports nothing)."""
+
+    where: str
+    words: str
+
+
+COMMANDS = {
+    "Work": {
+        "run": Listed("addp_bench.cli.running:run", "Train and judge every combination that is asked for."),
+        "plan": Listed("addp_bench.cli.running:plan", "Say what run would do; do nothing."),
+        "predict": Listed("addp_bench.cli.running:predict", "Let a trained cell answer for a photograph."),
+    },
+    "Results": {
+        "leaderboard": Listed("addp_bench.cli.looking:leaderboard", "Results as a table, with intervals and tiers."),
+        "view": Listed("addp_bench.cli.looking:view", "Curves, pictures and failures of one cell."),
+        "why": Listed("addp_bench.cli.running:why", "Why a cell is not the one that was done before."),
+    },
+    "Plugins and data": {
+        "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),
+        "show": Listed("addp_bench.cli.looking:show", "A plugin in full: its words, options and origin."),
+        "check": Listed("addp_bench.cli.checking:check", "Measure whether a dataset keeps its promises."),
+    },
+}
+_TABLE = {name: listed for section in COMMANDS.values() for name, listed in section.items()}
+
+
+class _Group(click.Group):
+    """A group whose commands are named by a table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_TABLE)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _TABLE:
+            return None
+        module, function = _TABLE[name].where.split(":")
+        command: click.Command = getattr(importlib.import_module(module), function)
+        for option in command.params:
+            if isinstance(option, click.Option):
+                option.envvar = _variable(option)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _TABLE and not args[0].startswith("-"):
+            raise click.UsageError(str(unknown("command", args[0], _TABLE)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, listed.words) for name, listed in section.items()])
+
+
+@click.group(
+    cls=_Group,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="addp-bench")
+def commands() -> None:
+    """A benchmark harness for perception by diffusion models.
+
+    Every choice is a plugin; any set of combinations runs under one protocol; the tables say which differences are
+    real.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line on `args` (sys.argv without one) and exit with the code of `addp_bench.cli.leaving`."""
+    from addp_bench.cli.leaving import leave
+
+    leave(lambda: commands.main(args, prog_name="addp-bench", standalone_mode=False))
+
+
+def _variable(option: click.Option) -> str:
+    """The environment variable of an option: ADDP_BENCH_TRAIN_STEPS for --train-steps."""
+    longest = max(option.opts, key=len)
+    return f"{PREFIX}_{longest.lstrip('-').replace('-', '_').upper()}"

@@ -1,0 +1,53 @@
+"""What several commands share: the options that choose plugins, and answers as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from addp_bench.loading import Loaded
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def plugin_options(command: F) -> F:
+    """Add --plugin, --no-plugin and --strict-plugins: parameters `plugin`, `no_plugin` and `strict_plugins`."""
+    for option in (
+        click.option("--strict-plugins", is_flag=True, help="A plugin that fails to load stops the command."),
+        click.option("--no-plugin", multiple=True, metavar="NAME", help="Leave out an entry point or a distribution."),
+        click.option(
+            "--plugin", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Load a Python file too."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: F) -> F:
+    """Add --json: parameter `json`."""
+    return click.option("--json", is_flag=True, help="Answer in JSON on stdout; all else goes to stderr.")(command)
+
+
+def load_plugins(plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool) -> Loaded:
+    """Load all plugins as the options ask, saying on stderr which were set aside."""
+    from addp_bench.loading import load
+
+    loaded = load(plugin, no_plugin, strict_plugins)
+    say_failures(loaded.failures)
+    return loaded
+
+
+def say_failures(failures: Mapping[str, str]) -> None:
+    """One line on stderr for each plugin module that was set aside."""
+    for module, why in failures.items():
+        click.echo(f"set aside: {module}: {why}", err=True)
+
+
+def answer(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))

@@ -1,0 +1,134 @@
+"""Masks drawn as pictures: a colour painted over the object, or white on black."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from addp_bench.hookspecs import hookimpl
+from addp_bench.types import Drawing, Query, Sample, pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from addp_bench.registry import Registry
+
+# InstructDiffusion's colours for drawing masks, 0..255 RGB
+COLOURS = {
+    "red": (255, 0, 0),
+    "purple": (128, 0, 128),
+    "blue": (0, 0, 255),
+    "green": (0, 128, 0),
+    "yellow": (255, 255, 0),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+    "gray": (128, 128, 128),
+}
+
+
+class SolidMask:
+    """The photograph with the object painted in one colour (ADDP, appendix A.1.2, whose colour is red).
+
+    A pixel reads as the object where it lies within `radius` of the colour. What was of that colour in the photograph
+    reads as the object too; that is the encoding's own error, and its ceiling.
+
+    color: red, purple, blue, green, yellow, white, black, gray, or r,g,b in 0..255.
+    radius: Euclidean distance in 0..255 RGB; the boundary belongs to the mask.
+    """
+
+    truth: ClassVar[str] = "mask"
+
+    def __init__(self, color: str = "red", radius: float = 50.0) -> None:
+        if not 0 <= radius < math.inf:
+            raise ValueError(f"radius is a distance in 0..255 RGB, at least 0, got {radius}")
+        self.colour = read_colour(color)
+        self.radius = radius
+
+    def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
+        """One drawing, asked for with the expression as it is; masks have no vocabulary."""
+        return [Query(sample.text, self.colour)]
+
+    def encode(self, image: Tensor, truth: Tensor, queries: Sequence[Query]) -> Drawing:
+        """image (B, 3, H, W) in [-1, 1], truth (B, H, W) bool -> the image, painted where truth is."""
+        import torch
+
+        paint = image.new_tensor(self.colour).view(3, 1, 1) / 127.5 - 1.0
+        return Drawing(torch.where(truth[:, None], paint, image), painted=truth)
+
+    def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
+        """drawings (1, 3, H, W) in [-1, 1] -> mask (H, W) bool on their device."""
+        return self.decode_batch(drawings, image, queries)[0]
+
+    def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
+        """drawings (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
+        whole = pixels(drawings)
+        # squared distances of whole numbers are exact in float32, so the edge of the ball is too
+        return (whole - whole.new_tensor(self.colour).view(3, 1, 1)).square().sum(1) <= self.radius**2
+
+
+class RedMask(SolidMask):
+    """The photograph with the object painted red, (255, 0, 0): ADDP's encoding (appendix A.1.2).
+
+    radius: a pixel within this Euclidean distance of red, in 0..255 RGB, reads as the object; the boundary is in.
+    """
+
+    def __init__(self, radius: float = 50.0) -> None:
+        super().__init__("red", radius)
+
+
+class BinaryMask:
+    """White object on black, the photograph gone (InstructCV).
+
+    threshold: a pixel brighter than this (0..255) reads as the object.
+    reads: luminance (Rec. 601), or red for the first channel alone; InstructCV's released evaluation is
+    `threshold=10:reads=red`.
+    """
+
+    truth: ClassVar[str] = "mask"
+
+    def __init__(self, threshold: float = 127.0, reads: Literal["luminance", "red"] = "luminance") -> None:
+        if not 0 <= threshold < 255:
+            raise ValueError(f"threshold is a brightness from 0 to below 255, got {threshold}")
+        self.threshold = threshold
+        self.shares = (0.299, 0.587, 0.114) if reads == "luminance" else (1.0, 0.0, 0.0)
+
+    def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
+        """One drawing, asked for with the expression as it is; masks have no vocabulary."""
+        return [Query(sample.text, COLOURS["white"])]
+
+    def encode(self, image: Tensor, truth: Tensor, queries: Sequence[Query]) -> Drawing:
+        """image (B, 3, H, W), truth (B, H, W) bool -> 1 where truth is and -1 elsewhere, shaped as the image."""
+        return Drawing((truth[:, None].to(image.dtype) * 2.0 - 1.0).expand_as(image).contiguous())
+
+    def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
+        """drawings (1, 3, H, W) in [-1, 1] -> mask (H, W) bool on their device."""
+        return self.decode_batch(drawings, image, queries)[0]
+
+    def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
+        """drawings (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
+        import torch
+
+        # float64, because the shares of a gray of exactly the threshold need not add up to it in float32
+        brightness = torch.einsum(
+            "c,bchw->bhw", drawings.new_tensor(self.shares, dtype=torch.float64), pixels(drawings).double()
+        )
+        return brightness > self.threshold
+
+
+def read_colour(text: str) -> tuple[int, int, int]:
+    """A named colour or `r,g,b` -> whole numbers 0..255. Raises ValueError."""
+    if (name := text.strip().lower()) in COLOURS:
+        return COLOURS[name]
+    parts = text.split(",")
+    if len(parts) != 3 or not all(p.strip().isdecimal() and int(p) <= 255 for p in parts):
+        raise ValueError(f"color is {', '.join(COLOURS)} or three whole numbers r,g,b in 0..255, got {text!r}")
+    r, g, b = (int(p) for p in parts)
+    return r, g, b
+
+
+@hookimpl
+def addp_bench_register(registry: Registry) -> None:
+    registry.add("encoding", "red_mask", RedMask, ("red",))
+    registry.add("encoding", "solid_mask", SolidMask)
+    registry.add("encoding", "binary_mask", BinaryMask, ("binary",))

@@ -1,0 +1,239 @@
+"""Referring image segmentation: words ask for an object, the answer is its mask.
+
+How a drawn answer reaches the judge: the codec's picture has the model's size. `Evaluator.drawing_size` tells to which
+size the picture (and the photograph that goes with it) is resized, bilinearly, before the encoding decodes it; None
+leaves it alone. The judge then brings whatever mask it is given, and the truth, to the protocol's size by nearest
+neighbour.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pydantic
+
+from addp_bench.errors import BadOption, BadPrediction, unknown
+from addp_bench.hookspecs import hookimpl
+from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast, Summed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from addp_bench.registry import Registry
+    from addp_bench.types import Sample
+
+log = logging.getLogger(__name__)
+
+EmptyScore = int | Literal["skip"]  # 0, 1 or "skip"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that changes a number of this task.
+
+    eval_size: side in pixels of the square at which masks are compared, or "original" for the photograph's own size.
+    pred_resize: "rgb_then_threshold" resizes the drawing to that size and then decodes it, "mask_nearest" decodes it
+    as it is and resizes the mask. pr_comparator: ">=" or ">", for Pr@X. empty_empty: IoU when prediction and truth are
+    both empty at that size, "skip" to leave the sample out of means. no_target: the same where the expression
+    has no target to begin with; None follows empty_empty. n_acc: report the share of no-target expressions answered
+    with an empty mask. The empty rules never touch oIoU, to which such a sample adds 0 / 0.
+    """
+
+    eval_size: int | Literal["original"]
+    pred_resize: Literal["rgb_then_threshold", "mask_nearest"] = "rgb_then_threshold"
+    pr_comparator: Literal[">=", ">"] = ">="
+    empty_empty: EmptyScore = 0
+    no_target: EmptyScore | None = None
+    n_acc: bool = False
+
+    @classmethod
+    def read(cls, protocol: Mapping[str, Any]) -> Settings:
+        """Raises UnknownName for a setting that does not exist, BadOption for a value it cannot have."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in protocol:
+            if name not in known:
+                raise unknown("setting of a ris protocol", name, known)
+        try:
+            settings = pydantic.TypeAdapter(cls).validate_python(dict(protocol))
+        except pydantic.ValidationError as wrong:
+            first = wrong.errors()[0]
+            raise BadOption(f"ris protocol: {first['loc'][0]}={first['input']!r}: {first['msg']}") from wrong
+        if settings.eval_size != "original" and settings.eval_size < 1:
+            raise BadOption(f"ris protocol: eval_size is a side in pixels or 'original', got {settings.eval_size}")
+        for name, rule in (("empty_empty", settings.empty_empty), ("no_target", settings.no_target)):
+            if rule not in (0, 1, "skip", None):
+                raise BadOption(f"ris protocol: {name} is 0, 1 or skip, got {rule}")
+        return settings
+
+
+PROTOCOLS = {
+    # an empty answer to an expression without a target is right; N-acc as in GRES (ReLA)
+    "tabletop_ris": Settings("original", no_target=1, n_acc=True),
+    "refcoco": Settings(512),
+    # 512 x 512 is what ADDP states; the red threshold of 50 is red_mask's `radius`; the rest it leaves open
+    "addp": Settings(512),
+    "lavt": Settings(480),
+    "cris": Settings("original", pr_comparator=">"),
+}
+
+
+class Ris:
+    """Referring image segmentation: a mask (H, W) for an expression.
+
+    Algorithm A reads the IoU of each sample. no_target: that quality for an empty answer to an expression without a
+    target, 0 or 1. RefCOCO has no such expression.
+    """
+
+    truth: ClassVar[str] = "mask"
+    reads: ClassVar[str] = "drawing"
+    corruptions: ClassVar[Sequence[str]] = ("location", "shape", "color")
+    encoding: ClassVar[str] = "red_mask"
+
+    def __init__(self, no_target: int = 1) -> None:
+        if no_target not in (0, 1):
+            raise ValueError(f"no_target is 0 or 1, got {no_target}")
+        self.no_target = no_target
+
+    def collate(self, truths: Sequence[Any]) -> Tensor:
+        """B masks (H, W), arrays or tensors, of one size -> (B, H, W) bool."""
+        import torch
+
+        return torch.stack([torch.as_tensor(truth, dtype=torch.bool) for truth in truths])
+
+    def quality(self, prediction: Any, truth: Any) -> float:
+        """IoU of two masks (H, W) of one size, in [0, 1]."""
+        predicted, true = _mask(prediction, "a prediction"), _mask(truth, "a truth")
+        if predicted.shape != true.shape:
+            raise BadPrediction(f"cannot compare a mask of {_size(predicted)} with a truth of {_size(true)}")
+        intersection, union = overlap(predicted, true)
+        return intersection / union if union else float(self.no_target)
+
+    def protocols(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every protocol with all its settings."""
+        return {name: dataclasses.asdict(settings) for name, settings in PROTOCOLS.items()}
+
+    def evaluator(self, protocol: Mapping[str, Any]) -> Evaluator:
+        """The judge under these settings (see Settings). Raises UnknownName and BadOption."""
+        return Evaluator(Settings.read(protocol))
+
+
+class Evaluator:
+    """Compares masks under fixed settings.
+
+    Columns: intersection and union in pixels · iou in [0, 1], nan where the empty rule skips the sample · no_target 0
+    or 1 · n_correct 0 or 1 at no-target expressions (1: answered with an empty mask), nan at others · vanished 1 where
+    a target was lost by resizing the truth.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        above = settings.pr_comparator == ">="
+        metrics: list[Summed] = [
+            RatioOfSums(id="oiou", label="oIoU", numerator="intersection", denominator="union"),
+            MeanOf(id="miou", label="mIoU", column="iou"),
+        ]
+        for tenth in range(5, 10):
+            name = f"Pr@0.{tenth}"
+            metrics.append(
+                ShareAtLeast(id=f"pr{tenth}0", label=name, column="iou", threshold=tenth / 10, inclusive=above)
+            )
+        if settings.n_acc:
+            metrics.append(MeanOf(id="n_acc", label="N-acc", column="n_correct"))
+        self.metrics: Sequence[Summed] = metrics
+
+    def drawing_size(self, sample: Sample) -> tuple[int, int] | None:
+        """(H, W) to which a drawing is resized, bilinearly, before it is decoded; None: decode it as it is."""
+        return None if self.settings.pred_resize == "mask_nearest" else self._size(sample)
+
+    def statistics(self, sample: Sample, prediction: Any) -> dict[str, float]:
+        """prediction: mask (H, W), array or tensor, bool or 0 and 1.
+
+        Its size is the protocol's or the photograph's; with pred_resize "mask_nearest" it may be any. Raises
+        BadPrediction, naming the sample, for another size, NaN, or values other than 0 and 1.
+        """
+        size = self._size(sample)
+        predicted = _mask(prediction, f"sample {sample.id}: the prediction")
+        allowed = {size, sample.image.shape[:2]}
+        if self.settings.pred_resize != "mask_nearest" and predicted.shape not in allowed:
+            expected = " or ".join(sorted(f"{height} x {width}" for height, width in allowed))
+            raise BadPrediction(
+                f"sample {sample.id}: the prediction is {_size(predicted)} (height x width); expected {expected}, "
+                "or the protocol setting pred_resize=mask_nearest."
+            )
+        native = np.asarray(sample.truth, bool)
+        true = nearest(native, size)
+        predicted = nearest(predicted, size)
+        intersection, union = overlap(predicted, true)
+        no_target = not native.any()
+        vanished = not no_target and not true.any()
+        if vanished:
+            log.warning("sample %s: its mask of %d pixels vanishes at %s", sample.id, native.sum(), _size(true))
+        return {
+            "intersection": float(intersection),
+            "union": float(union),
+            "iou": intersection / union if union else self._empty(no_target),
+            "no_target": float(no_target),
+            "n_correct": float(not predicted.any()) if no_target else float("nan"),
+            "vanished": float(vanished),
+        }
+
+    def _empty(self, no_target: bool) -> float:
+        rule = self.settings.empty_empty
+        if no_target and self.settings.no_target is not None:
+            rule = self.settings.no_target
+        return float("nan") if rule == "skip" else float(rule)
+
+    def _size(self, sample: Sample) -> tuple[int, int]:
+        if self.settings.eval_size == "original":
+            height, width = sample.image.shape[:2]
+            return height, width
+        return self.settings.eval_size, self.settings.eval_size
+
+
+def overlap(predicted: np.ndarray, true: np.ndarray) -> tuple[int, int]:
+    """Pixels of the intersection and of the union of two bool masks of one size."""
+    intersection = int(np.count_nonzero(predicted & true))
+    return intersection, int(np.count_nonzero(predicted)) + int(np.count_nonzero(true)) - intersection
+
+
+def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """mask (H, W) -> size, each pixel taking the value under its centre, as in Pillow and torch's nearest-exact."""
+    if mask.shape == size:
+        return mask
+    (height, width), (rows, columns) = mask.shape, size
+    return mask.take(_centres(height, rows), 0).take(_centres(width, columns), 1)
+
+
+@cache
+def _centres(old: int, new: int) -> np.ndarray:
+    """For each of `new` pixels the index, of `old`, under its centre; whole numbers, so that no rounding decides."""
+    return (2 * np.arange(new) + 1) * old // (2 * new)
+
+
+def _mask(given: Any, what: str) -> np.ndarray:
+    """(H, W) bool of an array or tensor of bools or of zeros and ones. Raises BadPrediction, beginning with `what`."""
+    values = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    if values.ndim != 2:
+        raise BadPrediction(f"{what} has shape {values.shape}; expected a mask (height, width).")
+    if values.dtype == bool:
+        return values
+    if not np.issubdtype(values.dtype, np.number) or not np.isin(values, (0, 1)).all():
+        number = np.issubdtype(values.dtype, np.number)
+        found = "NaN" if number and np.isnan(values).any() else f"{values.dtype} values other than 0 and 1"
+        raise BadPrediction(f"{what} holds {found}; expected a mask of bools, or of 0 and 1.")
+    return values.astype(bool)
+
+
+def _size(mask: np.ndarray) -> str:
+    return f"{mask.shape[0]} x {mask.shape[1]}"
+
+
+@hookimpl
+def addp_bench_register(registry: Registry) -> None:
+    registry.add("task", "ris", Ris)

@@ -1,0 +1,50 @@
+"""The loss of a batch, per sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from addp_bench.hookspecs import hookimpl
+from addp_bench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class MSE:
+    """Mean squared error over channels and every latent pixel, valid or not (Ho et al., 2020)."""
+
+    def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """output and target (B, C, h, w), valid not used -> (B,) float32."""
+        return (output.float() - target.float()).square().mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class MaskedMSE:
+    """Mean squared error over valid latent pixels only (Marigold; Ke et al., 2024).
+
+    over: "batch" makes the mean of the returned losses the mean over all valid elements of the batch, as Marigold
+    does; "sample" averages each sample by itself, so that a sample with few valid pixels counts as much as any.
+    """
+
+    over: Literal["batch", "sample"] = "batch"
+
+    def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """output and target (B, C, h, w), valid (B, h, w) bool or None for everywhere -> (B,) float32.
+
+        A sample without a valid pixel has loss 0.
+        """
+        error = (output.float() - target.float()).square().mean(dim=1)
+        if valid is None:
+            return error.mean(dim=(1, 2))
+        count = valid.sum(dim=(1, 2)).float()
+        share = count if self.over == "sample" else count.mean()
+        # where, not a product: what lies outside may be inf or nan and must not get in
+        return error.where(valid, 0.0).sum(dim=(1, 2)) / share.clamp(min=1.0 / len(error))
+
+
+@hookimpl
+def addp_bench_register(registry: Registry) -> None:
+    registry.add("objective", "mse", MSE)
+    registry.add("objective", "masked_mse", MaskedMSE)

@@ -17,11 +17,9 @@ import pluggy
 
 from addp_bench import hookspecs
 from addp_bench.errors import BadPlugin, unknown
-from addp_bench.registry import Entry, Registry
+from addp_bench.installed import GROUP, Source, installed
+from addp_bench.registry import Registry
 from addp_bench.spec import tidy
-
-GROUP = "addp_bench"  # of entry points; also the prefix of hooks
-_OURS = "addp-bench"
 
 
 @dataclass(frozen=True)
@@ -31,35 +29,6 @@ class Loaded:
     registry: Registry
     hooks: pluggy.PluginManager
     failures: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A plugin module that can be loaded: an entry point, or a file.
-
-    name: of the entry point, or the file's path. module: its dotted name. distribution and version: who installed it;
-    all three are "" for a file.
-    """
-
-    name: str
-    module: str = ""
-    distribution: str = ""
-    version: str = ""
-
-    @property
-    def origin(self) -> str:
-        """Where its plugins come from: "addp-bench 0.1.0", or the file."""
-        return f"{self.distribution} {self.version}" if self.module else self.name
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.origin}" if self.module else self.name
-
-
-def installed() -> list[Source]:
-    """Plugin modules announced by entry points, ours first, then by distribution and name. Imports none of them."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    sources = [Source(p.name, p.value, p.dist.name, p.dist.version) for p in points if p.dist is not None]
-    return sorted(sources, key=lambda s: (s.distribution != _OURS, s.distribution, s.name))
 
 
 def load(plugin_files: Sequence[Path | str] = (), blocked: Sequence[str] = (), strict: bool = False) -> Loaded:
@@ -89,25 +58,15 @@ def load(plugin_files: Sequence[Path | str] = (), blocked: Sequence[str] = (), s
     return loaded
 
 
-def source_files(entry: Entry) -> tuple[Path, ...]:
-    """The file that defines a plugin and those of its own package that it imports, however indirectly; sorted."""
-    start = entry.source
+def source_files(start: Path) -> tuple[Path, ...]:
+    """A source file and those of its own package that it imports relatively, however indirectly; sorted."""
     found: set[Path] = set()
-    waiting = [start.resolve()] if start else []
+    waiting = [start.resolve()]
     while waiting:
         if (file := waiting.pop()) not in found:
             found.add(file)
             waiting += _siblings(file)
     return tuple(sorted(found))
-
-
-def source_digest(entry: Entry) -> str:
-    """SHA-256 over the plugin's source files; an edit of any of them changes it, moving the folder does not."""
-    digest = hashlib.sha256()
-    for file in source_files(entry):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"{file.name} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def _manager() -> pluggy.PluginManager:

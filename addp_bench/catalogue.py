@@ -1,0 +1,208 @@
+"""What there is to choose from, in words: kept as JSON, so that `list` and `show` need not import a single plugin.
+
+The catalogue is kept under ADDP_HOME with the key it was made for: distributions, versions, entry points and digests of
+the files of plugin modules. It is made again, by one full load, when that key no longer fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from addp_bench import __version__
+from addp_bench.errors import BadPlugin, StorageProblem, UnknownName, unknown
+from addp_bench.home import home
+from addp_bench.installed import installed, module_files
+from addp_bench.spec import KINDS, tidy
+from addp_bench.store import digest, storage_errors, write_json
+
+if TYPE_CHECKING:
+    from addp_bench.loading import Loaded
+    from addp_bench.registry import Entry, Option
+
+_YEAR = re.compile(r"\([^()]*\b(?:19|20)\d\d\b[^()]*\)")
+_SOURCE = re.compile(r"\b(?:Source|Citation|Reference)s?: ", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One plugin in words.
+
+    summary: first line of its docstring. words: all of it. options: each with name, type, default (None when required),
+    required and words. origin: distribution and version, or a file. citation: "" when its docstring names no source.
+    """
+
+    kind: str
+    name: str
+    aliases: Sequence[str]
+    summary: str
+    words: str
+    options: Sequence[Mapping[str, Any]]
+    origin: str
+    citation: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All plugins in the order of kinds and names, and why modules were set aside."""
+
+    plugins: Sequence[Plugin]
+    failures: Mapping[str, str]
+
+    def of(self, kind: str | None) -> list[Plugin]:
+        """Those of a kind, or all. Raises UnknownName for a kind that does not exist."""
+        if kind is None:
+            return list(self.plugins)
+        if tidy(kind) not in KINDS:
+            raise unknown("kind of plugin", kind, KINDS)
+        return [p for p in self.plugins if p.kind == tidy(kind)]
+
+    def get(self, kind: str, name: str) -> Plugin:
+        """The plugin of that name or alias. Raises UnknownName, with the nearest and what failed to load."""
+        candidates = self.of(kind)
+        for plugin in candidates:
+            if tidy(name) in (plugin.name, *plugin.aliases):
+                return plugin
+        raise self._unknown(kind, name, candidates)
+
+    def _unknown(self, kind: str, name: str, candidates: Iterable[Plugin]) -> UnknownName:
+        failed = "; ".join(f"{module}: {why}" for module, why in self.failures.items())
+        known = [n for p in candidates for n in (p.name, *p.aliases)]
+        return unknown(kind, name, known, f"Set aside at loading: {failed}." if failed else "")
+
+
+def read(
+    say: Callable[[str], None],
+    plugin_files: Sequence[Path] = (),
+    blocked: Sequence[str] = (),
+    strict: bool = False,
+) -> Catalogue:
+    """The catalogue of all plugins. What takes long or cannot be done is said through `say`.
+
+    The arguments are those of `addp_bench.loading.load`, and so are the errors. With plugin_files or blocked everything
+    is loaded, and nothing is kept.
+    """
+    if plugin_files or blocked:
+        from addp_bench.loading import load
+
+        return describe(load(plugin_files, blocked, strict))
+    found = _installed(say)
+    if strict and found.failures:
+        module, why = next(iter(found.failures.items()))
+        raise BadPlugin(f"{module}: {why}")
+    return found
+
+
+def describe(loaded: Loaded) -> Catalogue:
+    """The catalogue of what was loaded."""
+    return Catalogue([_in_words(e) for e in loaded.registry.entries()], dict(loaded.failures))
+
+
+def _installed(say: Callable[[str], None]) -> Catalogue:
+    file, key = catalogue_file(), current_key()
+    if (kept := _kept(file, key)) is not None:
+        return kept
+    say("the catalogue of plugins is stale: loading every plugin once to make it again")
+    from addp_bench.loading import load
+
+    made = describe(load())
+    try:
+        with storage_errors(file.parent):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, {"key": key, **asdict(made)})
+    except StorageProblem as problem:
+        say(f"the catalogue cannot be kept, so every call loads all plugins again: {problem}")
+    return made
+
+
+def catalogue_file() -> Path:
+    """One catalogue for each Python environment."""
+    return home() / f"catalogue-{hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]}.json"
+
+
+def current_key() -> str:
+    """What the catalogue depends on, found without importing any plugin.
+
+    The names of everything installed count as well: a plugin that was set aside for want of a library loads once that
+    library is there.
+    """
+    sources = installed()
+    files = {file for source in sources for file in module_files(source)}
+    files.update(Path(__file__).parent.glob("*.py"))
+    return digest(
+        {
+            "version": __version__,
+            "python": sys.version,
+            "modules": [[s.name, s.module, s.distribution, s.version] for s in sources],
+            "files": {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
+            "libraries": sorted({d.name for p in _library_folders() for d in p.glob("*-info")}),
+        }
+    )
+
+
+def _library_folders() -> list[Path]:
+    return [p for p in map(Path, sys.path) if p.name in ("site-packages", "dist-packages")]
+
+
+def _kept(file: Path, key: str) -> Catalogue | None:
+    """The catalogue that was kept for this key, None when there is none that can be read."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["key"] != key:
+            return None
+        return Catalogue([Plugin(**p) for p in content["plugins"]], content["failures"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _in_words(entry: Entry) -> Plugin:
+    words = entry.words
+    return Plugin(
+        kind=entry.kind,
+        name=entry.name,
+        aliases=entry.aliases,
+        summary=words.partition("\n\n")[0].replace("\n", " "),
+        words=words,
+        options=[_option(o) for o in entry.options],
+        origin=entry.origin,
+        citation=_citation(words),
+    )
+
+
+def _option(option: Option) -> dict[str, Any]:
+    from addp_bench.registry import REQUIRED
+
+    required = option.default is REQUIRED
+    return {
+        "name": option.name,
+        "type": option.type_name,
+        "default": None if required else _plain(option.default),
+        "required": required,
+        "words": option.words,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A default as JSON can hold it; anything else in Python's own words."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return repr(value)
+
+
+def _citation(words: str) -> str:
+    """What follows "Source:" in a docstring, else its first parenthesis that holds a year, else ""."""
+    flat = " ".join(words.split())
+    if said := _SOURCE.search(flat):
+        return re.split(r"(?<=[a-z\d)])\.(?: |$)", flat[said.end() :])[0]
+    return found.group()[1:-1] if (found := _YEAR.search(flat)) else ""

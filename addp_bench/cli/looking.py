@@ -1,0 +1,129 @@
+"""list, show, leaderboard and view: commands that look and change nothing."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
+
+if TYPE_CHECKING:
+    from addp_bench.catalogue import Catalogue, Plugin
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@json_option
+@plugin_options
+def list_(kind: str | None, json: bool, plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool) -> None:
+    """What there is to choose from: every plugin, or those of one KIND (task, dataset, weights, ...).
+
+    \b
+    Examples:
+      addp-bench list
+      addp-bench list weights --json
+    """
+    catalogue = _catalogue(plugin, no_plugin, strict_plugins)
+    plugins = catalogue.of(kind)
+    if json:
+        answer({"plugins": [asdict(p) for p in plugins], "failures": dict(catalogue.failures)})
+        return
+    click.echo(_table(plugins))
+    for module, why in catalogue.failures.items():
+        click.echo(f"\nset aside: {module}\n  {why}")
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name", metavar="NAME[:OPTION=VALUE...]")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it into a PNG, if it knows how to.")
+@json_option
+@plugin_options
+def show(
+    kind: str,
+    name: str,
+    plot: Path | None,
+    json: bool,
+    plugin: Sequence[Path],
+    no_plugin: Sequence[str],
+    strict_plugins: bool,
+) -> None:
+    """One plugin in full: its words, its options with types and defaults, its origin and its source.
+
+    Options after NAME matter to --plot alone.
+
+    \b
+    Examples:
+      addp-bench show weights min_snr
+      addp-bench show dataset tabletop --plot scenes.png
+    """
+    from addp_bench.spec import Choice
+
+    choice = Choice.parse(name)
+    described = _catalogue(plugin, no_plugin, strict_plugins).get(kind, choice.name)
+    if plot is not None:
+        _plot(described, choice, plot, load_plugins(plugin, no_plugin, strict_plugins).registry)
+    if json:
+        answer({**asdict(described), "plot": str(plot) if plot else None})
+        return
+    click.echo(_full(described))
+    if plot is not None:
+        click.echo(f"\ndrawn into {plot}")
+
+
+def _catalogue(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Catalogue:
+    from addp_bench.catalogue import read
+
+    return read(lambda words: click.echo(words, err=True), plugin, no_plugin, strict)
+
+
+def _table(plugins: Sequence[Plugin]) -> str:
+    from tabulate import tabulate
+
+    if not plugins:
+        return "no plugin"
+    rows = [[p.kind, p.name, ", ".join(p.aliases), p.summary, p.origin] for p in plugins]
+    others = sum(max(len(row[i]) for row in rows) + 2 for i in (0, 1, 2, 4))
+    room = max(shutil.get_terminal_size((120, 24)).columns - others, 40)
+    for row in rows:
+        row[3] = textwrap.shorten(row[3], room, placeholder=" …")
+    return tabulate(rows, headers=["kind", "name", "also", "what it is", "origin"], tablefmt="simple")
+
+
+def _full(plugin: Plugin) -> str:
+    from tabulate import tabulate
+
+    also = f" (also {', '.join(plugin.aliases)})" if plugin.aliases else ""
+    parts = [f"{plugin.kind} {plugin.name}{also}", plugin.words]
+    if plugin.options:
+        rows = [
+            [o["name"], o["type"], "required" if o["required"] else _said(o["default"]), o["words"]]
+            for o in plugin.options
+        ]
+        widths = [None, 30, 24, 60]
+        parts.append(tabulate(rows, ["option", "type", "default", "what it does"], "simple", maxcolwidths=widths))
+    else:
+        parts.append("It has no options.")
+    parts.append(f"origin: {plugin.origin}")
+    if plugin.citation:
+        parts.append(f"source: {plugin.citation}")
+    return "\n\n".join(p for p in parts if p)
+
+
+def _said(default: Any) -> str:
+    return '""' if default == "" else str(default)
+
+
+def _plot(described: Plugin, choice: Any, file: Path, registry: Any) -> None:
+    from addp_bench.errors import BadOption
+
+    built = registry.build(described.kind, choice)
+    if not hasattr(built, "plot"):
+        raise BadOption(f"{described.kind} {described.name} cannot be drawn: its class has no method plot(path)")
+    built.plot(file)

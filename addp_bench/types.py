@@ -7,6 +7,7 @@ leaves the codec, so that a stored drawing decodes exactly as it did when it was
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,21 @@ class Card:
 
 
 @dataclass(frozen=True)
+class ModelCard:
+    """What planning needs to know of a denoising model, found without loading its weights.
+
+    fingerprint: SHA-256 of every weight and settings file. target: what it was trained to output ("epsilon", "x0",
+    "v"). resolution: side of the square pictures it draws, pixels. guidance: the choice it is sampled with unless
+    asked otherwise.
+    """
+
+    fingerprint: str
+    target: str
+    resolution: int
+    guidance: str
+
+
+@dataclass(frozen=True)
 class Budget:
     """How much a cell may spend. Tables never mix budgets.
 
@@ -88,6 +104,7 @@ class Budget:
     train_samples: training samples used, None for all. limit: evaluation samples, None for all.
     sampling_steps: sampler steps of the evaluation. ema: decay of the averaged weights that are judged.
     stats_samples: samples on which perception statistics are measured.
+    epochs: passes over the training samples, which decide the steps where train_steps is 0 (`steps_for`).
     """
 
     name: str
@@ -100,6 +117,13 @@ class Budget:
     sampling_steps: int
     ema: float
     stats_samples: int
+    epochs: float | None = None
+
+    def steps_for(self, samples: int) -> int:
+        """Optimiser steps on `samples` training samples; a last batch that is not full counts as one."""
+        if self.train_steps or self.epochs is None:
+            return self.train_steps
+        return math.ceil(self.epochs * samples / self.batch_size)
 
 
 def to_batch(images: np.ndarray) -> Tensor:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from addp_bench.errors import BadOption
+from addp_bench.contribution import Contribution, FloorRule, Mode, floored
+from addp_bench.errors import BadData, BadOption, Degenerate
 from addp_bench.hookspecs import hookimpl
+from addp_bench.randomness import numpy_generator
 from addp_bench.registry import Registry
 from addp_bench.timesteps import Scaling, VectorDraws, group_mass, spread
 
 if TYPE_CHECKING:
-    from addp_bench.contribution import Contribution
-
     from addp_bench.protocols import Noise, Target
 
 
@@ -72,7 +74,148 @@ class Diffusion:
         return VectorDraws("diffusion", c2, native, self.scaling, noise, target)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class PerceptionStats:
+    """The share of the final quality's variance that each group of timesteps newly explains (ADDP, Algorithm A).
+
+    Measured on a uniformly trained source before training, then drawn as it is, whatever the network predicts.
+
+    scaling: "prob" makes it the distribution of timesteps, "loss" a loss weight of mean 1.
+
+    from: a trained cell to measure, or a JSON file of statistics; without it a uniform twin of the cell is trained.
+
+    samples: number of samples to measure; the budget's without it.
+
+    steps: sampling steps of the measurement.
+
+    groups: equal blocks of timesteps that share one value.
+
+    floor: least probability of a group, 0 to 1 / groups.
+
+    floor_rule: "clip_renorm" raises and renormalises, "exact" keeps raised groups at the floor.
+
+    mode: "include_final" gives the cleanest group what the others leave unexplained; "paper_literal" leaves it out.
+
+    adjusted: use adjusted R^2.
+    """
+
+    scaling: Scaling = "prob"
+    from_: str | None = None
+    samples: int | None = None
+    steps: int | None = None
+    groups: int = 10
+    floor: float = 0.01
+    floor_rule: FloorRule = "clip_renorm"
+    mode: Mode = "include_final"
+    adjusted: bool = False
+    needs_contribution: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.groups < 1:
+            raise ValueError(f"groups must be 1 or more, got {self.groups}")
+        if not 0 <= self.floor <= 1 / self.groups:
+            raise ValueError(f"floor lies between 0 and 1 / {self.groups} groups, got {self.floor}")
+        if self.samples is not None and self.samples < self.groups + 2:
+            raise ValueError(f"samples must be at least {self.groups + 2} for {self.groups} groups, got {self.samples}")
+        if self.steps is not None and self.steps < self.groups:
+            raise ValueError(f"steps must be at least {self.groups}, one for each group, got {self.steps}")
+
+    def bind(self, noise: Noise, target: Target, contribution: Contribution | None) -> VectorDraws:
+        """contribution: what was measured; None reads the file that `from` names. The floor is this strategy's own.
+
+        Raises Degenerate when nothing was measured, BadOption when it was measured with other groups, mode or
+        adjustment than asked, BadData for a file that is missing or damaged.
+        """
+        if contribution is None:
+            contribution = self._read()
+        for option in ("groups", "mode", "adjusted"):
+            asked, met = getattr(self, option), getattr(contribution, option)
+            if asked != met:
+                raise BadOption(
+                    f"weights {self._name}: statistics were made with {option}={met}, asked is {option}={asked}; "
+                    f"say {option}={met} or measure again"
+                )
+        mass = self._arranged(floored(np.array(contribution.raw), self.floor, self.floor_rule))
+        return VectorDraws(self._name, spread(mass, noise.steps), "probability", self.scaling, noise, target)
+
+    _name: ClassVar[str] = "perception_stats"
+
+    def _arranged(self, mass: np.ndarray) -> np.ndarray:
+        return mass
+
+    def _read(self) -> Contribution:
+        if self.from_ is None or Path(self.from_).suffix != ".json":
+            raise Degenerate(
+                f"weights {self._name}: nothing was measured; train a uniform source first or say from=FILE.json"
+            )
+        try:
+            return Contribution.from_json(json.loads(Path(self.from_).read_text(encoding="utf-8")), self.from_)
+        except (OSError, ValueError) as broken:
+            raise BadData(f"{self.from_}: cannot read contribution statistics: {broken}") from broken
+
+
+@dataclass(frozen=True)
+class ShuffledStats(PerceptionStats):
+    """A control: the measured group probabilities in a wrong order, the largest one never in its own place.
+
+    If the order matters, this loses to perception_stats; if only unevenness does, it does not.
+
+    scaling: "prob" or "loss", as perception_stats. from: as perception_stats. samples: as perception_stats.
+    steps: as perception_stats. groups: as perception_stats. floor: as perception_stats.
+    floor_rule: as perception_stats. mode: as perception_stats. adjusted: as perception_stats.
+
+    seed: chooses the order.
+    """
+
+    seed: int = 0
+    _name: ClassVar[str] = "shuffled_stats"
+
+    def _arranged(self, mass: np.ndarray) -> np.ndarray:
+        largest = int(mass.argmax())
+        if mass.min() == mass[largest]:
+            raise Degenerate(
+                "weights shuffled_stats: all groups have the same probability, no order differs from another"
+            )
+        rng = numpy_generator("shuffled_stats", self.seed)
+        shuffled = rng.permutation(mass)
+        while shuffled[largest] == mass[largest]:  # so it also differs from the original
+            shuffled = rng.permutation(mass)
+        return shuffled
+
+
+@dataclass(frozen=True)
+class LastGroup:
+    """A control: all that is not floor on the noisiest group. Does unevenness alone, without measuring, do as well?
+
+    scaling: "prob" makes it the distribution of timesteps, "loss" a loss weight of mean 1.
+
+    groups: equal blocks of timesteps.
+
+    floor: probability of every other group, 0 to 1 / groups.
+    """
+
+    scaling: Scaling = "prob"
+    groups: int = 10
+    floor: float = 0.01
+    needs_contribution: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.groups < 1:
+            raise ValueError(f"groups must be 1 or more, got {self.groups}")
+        if not 0 <= self.floor <= 1 / self.groups:
+            raise ValueError(f"floor lies between 0 and 1 / {self.groups} groups, got {self.floor}")
+
+    def bind(self, noise: Noise, target: Target, contribution: Contribution | None) -> VectorDraws:
+        """Draws with the floor on every group but the last, which gets the rest."""
+        mass = np.full(self.groups, self.floor)
+        mass[-1] = 1.0 - self.floor * (self.groups - 1)
+        return VectorDraws("last_group", spread(mass, noise.steps), "probability", self.scaling, noise, target)
+
+
 @hookimpl
 def addp_bench_register(registry: Registry) -> None:
     registry.add("weights", "uniform", Uniform)
     registry.add("weights", "diffusion", Diffusion, aliases=("diffusion_c2",))
+    registry.add("weights", "perception_stats", PerceptionStats, aliases=("perception_stats_c2",))
+    registry.add("weights", "last_group", LastGroup)
+    registry.add("weights", "shuffled_stats", ShuffledStats)

@@ -35,7 +35,7 @@ class Summed(ABC):
         Returns (R,) float64, or () without counts; nan where the denominator is 0. Integer counts are converted once
         for each call, so who asks for many metrics passes float64.
         """
-        numerator, denominator = self._scored_terms(statistics)
+        numerator, denominator = self.scored_terms(statistics)
         above, below = numerator.sum(), denominator.sum()
         if counts is not None:
             above, below = np.moveaxis(np.asarray(counts, np.float64) @ np.stack([numerator, denominator], 1), -1, 0)
@@ -46,7 +46,8 @@ class Summed(ABC):
         """How many samples this metric scores."""
         return int(np.count_nonzero(~np.isnan(np.add(*self.terms(statistics)))))
 
-    def _scored_terms(self, statistics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def scored_terms(self, statistics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same with 0 where a sample is not scored, so that they can be summed."""
         numerator, denominator = (np.asarray(term, np.float64) for term in self.terms(statistics))
         skipped = np.isnan(numerator) | np.isnan(denominator)
         return np.where(skipped, 0.0, numerator), np.where(skipped, 0.0, denominator)

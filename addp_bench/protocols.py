@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from addp_bench.contribution import Contribution
-    from addp_bench.types import Budget, Card, Drawing, Query, Sample, Step
+    from addp_bench.types import Budget, Card, Drawing, ModelCard, Query, Sample, Step
 
 
 # ---------------------------------------------------------------------------------------------- what is judged
@@ -57,6 +57,9 @@ class Task(Protocol):
     reads: ClassVar[str]  # "drawing", or "features" for a probe
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
     encoding: ClassVar[str]  # default encoding
+
+    def resize(self, truth: Any, height: int, width: int) -> Any:
+        """The truth of one sample at another size (masks and labels by the nearest pixel)."""
 
     def collate(self, truths: Sequence[Any]) -> Any:
         """Truths of B samples -> one batch of them (for masks a (B, H, W) bool tensor)."""
@@ -272,7 +275,9 @@ class Agent(Protocol):
 
     uses_truth: ClassVar[bool]  # declared, and shown in tables
 
-    def propose(self, image: np.ndarray, expression: str, history: Sequence[Mapping[str, Any]], k: int) -> Sequence[str]:
+    def propose(
+        self, image: np.ndarray, expression: str, history: Sequence[Mapping[str, Any]], k: int
+    ) -> Sequence[str]:
         """Up to k correctional prompts for an image (H, W, 3) uint8. history: earlier rounds, prompts and masks."""
 
 
@@ -322,8 +327,15 @@ class DenoisingModel(Protocol):
     def forward(self, x_t: Tensor, t: Tensor, image: Tensor, text: Tensor) -> Tensor:
         """Raw output (B, C, h, w) at timesteps t (B,)."""
 
-    def fingerprint(self) -> str:
-        """SHA-256 of all weights and settings it was built from."""
+    dropout: ClassVar[tuple[float, float, float]]  # share of samples trained without text, without both, without image
+    weight_decay: ClassVar[float]  # AdamW's
+
+    @classmethod
+    def card(cls, options: Mapping[str, Any]) -> ModelCard:
+        """What planning needs, from the complete options, without loading weights. Raises BadModel."""
+
+    def to(self, device: torch.device | str) -> DenoisingModel:
+        """Move every part."""
 
 
 class Executor(Protocol):

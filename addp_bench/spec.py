@@ -6,7 +6,7 @@ A request has two halves, `train` and `eval`, because trained on one mixture and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,3 +70,40 @@ class Choice:
     def plain(self) -> dict[str, Any]:
         """For JSON: {"name": ..., "options": {...}}."""
         return {"name": self.name, "options": dict(self.options)}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, before anything is known of plugins.
+
+    axes: kind -> alternatives as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
+    overrides: fields of the budget that were given. read_at: "final", "best_on_stats" or "t=NNN". force: run what is
+    refused as senseless. The product of all alternatives is the grid.
+    """
+
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    corruption: Sequence[str] = ()
+    seeds: Sequence[int] = (0,)
+    sampling_seed: int = 0
+    budget: str = "quick"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    split: str | None = None
+    protocol: str | None = None
+    read_at: str = "final"
+    precision: str = "fp32"
+    force: bool = False
+
+
+def parse_seeds(texts: Sequence[str]) -> tuple[int, ...]:
+    """`0..4` (4 included), `7`, `1,5,9`; several are joined, each seed once. Raises BadOption."""
+    found: list[int] = []
+    for piece in (p for text in texts for p in text.split(",")):
+        match = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", piece)
+        if match is None:
+            raise BadOption(f"cannot read seeds {piece!r}: write 3, 0..4 or 1,5,9")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise BadOption(f"seeds {piece!r} run backwards")
+        found += range(first, last + 1)
+    return tuple(dict.fromkeys(found))

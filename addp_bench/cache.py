@@ -1,0 +1,237 @@
+"""Latents and text embeddings of a split, made once per dataset, model and encoding, and shared by all cells.
+
+A training item is one drawing: a sample and one of its queries. For referring segmentation there is one per sample.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from addp_bench.errors import BadData
+from addp_bench.randomness import normal
+from addp_bench.store import write_json
+from addp_bench.types import to_batch
+
+if TYPE_CHECKING:
+    from addp_bench.protocols import DenoisingModel, Encoding, Samples, Task
+    from addp_bench.types import Query, Sample
+
+CHUNK = 64  # items encoded at once
+TEXT_LIMIT = 2 << 30  # bytes of text embeddings kept; beyond that they are made as they are needed
+
+
+@dataclass(frozen=True)
+class Item:
+    """One drawing to learn or to make: the index of its sample, its place among the sample's queries, its prompt."""
+
+    sample: int
+    query: int
+    prompt: str
+
+    def name(self, ids: Sequence[str]) -> str:
+        """Names its random draws; the sample's id for the first query."""
+        return ids[self.sample] if self.query == 0 else f"{ids[self.sample]}#{self.query}"
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a split looks like to a model.
+
+    ids and image_ids: of the samples. items: the drawings. images: (U, C', h, w) conditioning of each distinct
+    photograph; image_of: (samples,) its row. targets: (items, C, h, w) clean latents, None for splits that are only
+    judged. valid: (items, h, w) bool or None. text: (P, L, D) embeddings of the distinct prompts, None when too large;
+    prompts: the distinct prompts; prompt_of: (items,) row.
+    """
+
+    ids: Sequence[str]
+    image_ids: Sequence[str]
+    items: Sequence[Item]
+    images: np.ndarray
+    image_of: np.ndarray
+    targets: np.ndarray | None
+    valid: np.ndarray | None
+    text: np.ndarray | None
+    prompts: Sequence[str]
+    prompt_of: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def image(self, items: Sequence[int]) -> Tensor:
+        """Image conditioning of these items, (B, C', h, w)."""
+        return torch.from_numpy(self.images[self.image_of[[self.items[i].sample for i in items]]])
+
+    def target(self, items: Sequence[int]) -> Tensor:
+        """Clean latents of these items, (B, C, h, w)."""
+        assert self.targets is not None, "this split was cached without targets"
+        return torch.from_numpy(self.targets[np.asarray(items)])
+
+    def embedding(self, items: Sequence[int], model: DenoisingModel) -> Tensor:
+        """Text conditioning of these items, (B, L, D); made by the model when the cache holds none."""
+        if self.text is None:
+            return model.embed([self.items[i].prompt for i in items])
+        return torch.from_numpy(self.text[self.prompt_of[np.asarray(items)]])
+
+    @classmethod
+    def open(cls, folder: Path) -> Latents:
+        """Read what `make` wrote; arrays stay on disk until they are asked for."""
+        index = json.loads((folder / "index.json").read_text())
+
+        def array(name: str) -> np.ndarray | None:
+            path = folder / f"{name}.npy"
+            return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+
+        prompts = index["prompts"]
+        items = [Item(s, q, prompts[p]) for s, q, p in index["items"]]
+        images = array("images")
+        assert images is not None
+        return cls(
+            index["ids"],
+            index["image_ids"],
+            items,
+            images,
+            np.asarray(index["image_of"]),
+            array("targets"),
+            array("valid"),
+            array("text"),
+            prompts,
+            np.asarray([p for _, _, p in index["items"]]),
+        )
+
+
+def make(
+    folder: Path,
+    samples: Samples,
+    count: int,
+    task: Task,
+    encoding: Encoding,
+    model: DenoisingModel,
+    targets: bool,
+    device: torch.device,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Encode the first `count` samples into `folder`; goes on where a killed attempt stopped.
+
+    Raises BadData for a split with no samples. progress(done, total) is called after every chunk.
+    """
+    if count == 0:
+        raise BadData("the split holds no samples: nothing can be trained or judged on it")
+    index, queries = _index(samples, count, encoding)
+    items = [Item(s, q, index["prompts"][p]) for s, q, p in index["items"]]
+    first_of_image = {row: s for s, row in reversed(list(enumerate(index["image_of"])))}
+    rows = sorted(first_of_image)
+    side = model.resolution
+    shape = model.codec.shape(side, side)
+    total = len(rows) + (len(items) if targets else 0)
+
+    example = model.condition(torch.zeros(1, 3, side, side, device=device))
+    with _Rows(folder / "images.npy", (len(rows), *example.shape[1:])) as images:
+        for chunk in images.chunks():
+            seen = photos([samples[first_of_image[rows[i]]] for i in chunk], side).to(device)
+            images.write(chunk, model.condition(seen).cpu().numpy())
+            progress(images.done, total)
+    if targets:
+        with _Rows(folder / "targets.npy", (len(items), *shape)) as latents:
+            for chunk in latents.chunks():
+                chosen = [items[i] for i in chunk]
+                loaded = [samples[item.sample] for item in chosen]
+                seen = photos(loaded, side).to(device)
+                truth = task.collate([task.resize(s.truth, side, side) for s in loaded])
+                drawing = encoding.encode(seen, to_device(truth, device), [queries[i.sample][i.query] for i in chosen])
+                posterior = posterior_noise([item.name(index["ids"]) for item in chosen], shape)
+                latents.write(chunk, model.codec.encode(drawing.rgb, posterior.to(device)).cpu().numpy())
+                if drawing.valid is not None:
+                    raise BadData(
+                        "encodings with partly valid drawings need a masked objective, which is not there yet"
+                    )
+                progress(len(rows) + latents.done, total)
+    one = model.embed([""])
+    if one.numel() * 4 * len(index["prompts"]) <= TEXT_LIMIT:
+        with _Rows(folder / "text.npy", (len(index["prompts"]), *one.shape[1:])) as text:
+            for chunk in text.chunks():
+                text.write(chunk, model.embed([index["prompts"][i] for i in chunk]).cpu().numpy())
+    write_json(folder / "index.json", index)
+
+
+def posterior_noise(names: Sequence[str], shape: Sequence[int]) -> Tensor:
+    """VAE posterior noise (B, C, h, w), fixed for each item: the clean and the corrupted target share it."""
+    return normal(shape, [("posterior", name) for name in names])
+
+
+def to_device(truth: Any, device: torch.device) -> Any:
+    """A batch of truths on the device; truths that are no tensors stay as they are."""
+    return truth.to(device) if isinstance(truth, Tensor) else truth
+
+
+def photos(samples: Sequence[Sample], side: int) -> Tensor:
+    """Photographs at the model's resolution, (B, 3, side, side) in [-1, 1]; others are resized, antialiased."""
+    rows = []
+    for sample in samples:
+        photo = to_batch(sample.image[None])
+        if photo.shape[-2:] != (side, side):
+            photo = functional.interpolate(photo, (side, side), mode="bilinear", antialias=True, align_corners=False)
+        rows.append(photo)
+    return torch.cat(rows)
+
+
+def _index(samples: Samples, count: int, encoding: Encoding) -> tuple[dict[str, Any], list[Sequence[Query]]]:
+    rows: dict[str, int] = {}
+    prompts: dict[str, int] = {}
+    items: list[tuple[int, int, int]] = []
+    queries = []
+    for s in range(count):
+        asked = encoding.queries(samples[s], ())
+        queries.append(asked)
+        rows.setdefault(samples.image_ids[s], len(rows))
+        items += [(s, q, prompts.setdefault(query.prompt, len(prompts))) for q, query in enumerate(asked)]
+    index = {
+        "ids": list(samples.ids[:count]),
+        "image_ids": list(samples.image_ids[:count]),
+        "image_of": [rows[image_id] for image_id in samples.image_ids[:count]],
+        "items": items,
+        "prompts": list(prompts),
+    }
+    return index, queries
+
+
+class _Rows:
+    """An array on disk that is filled in order and remembers how far it got."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.path, self.shape = path, shape
+        self.mark = path.with_suffix(".done")
+        self.done = int(self.mark.read_text()) if self.mark.exists() and path.exists() else 0
+
+    def __enter__(self) -> _Rows:
+        mode = "r+" if self.done else "w+"
+        self.array = np.lib.format.open_memmap(self.path, mode=mode, dtype=np.float32, shape=self.shape)
+        with self.path.open("r+b") as handle:  # a mapped write to a full disk would kill the process without a word
+            os.posix_fallocate(handle.fileno(), 0, self.path.stat().st_size)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.array.flush()
+
+    def chunks(self) -> Any:
+        while self.done < self.shape[0]:
+            yield range(self.done, min(self.done + CHUNK, self.shape[0]))
+
+    def write(self, chunk: range, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            raise BadData(
+                f"{self.path.stem} {chunk.start}..{chunk.stop - 1}: the model made values that are not finite"
+            )
+        self.array[chunk.start : chunk.stop] = values
+        self.array.flush()
+        self.done = chunk.stop
+        self.mark.write_text(str(self.done))

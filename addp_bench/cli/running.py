@@ -1,0 +1,320 @@
+"""run, plan and predict: commands that compute, or say what would be computed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
+from addp_bench.errors import BadOption
+from addp_bench.spec import KINDS, Request, parse_seeds
+
+if TYPE_CHECKING:
+    from addp_bench.run import Bench, Finished
+    from addp_bench.stages import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_AXES = {
+    "task": "What is asked.",
+    "dataset": "Where samples come from; a real one needs path=FOLDER.",
+    "model": "What is trained and judged.",
+    "weights": "Which timesteps are trained.",
+    "aug": "How strongly targets are corrupted at each timestep.",
+    "encoding": "How the answer is drawn.",
+    "target": "What the network outputs; the model's own, and x0 where targets are corrupted.",
+    "exposure": "Cure for exposure bias.",
+    "noise": "Noise schedule; the model's own.",
+    "objective": "Loss of a batch.",
+    "sampler": "From noise to an answer.",
+    "guidance": "Conditionings and their weights; the model's own.",
+}
+_BUDGET = {
+    "train_steps": "Optimiser steps.",
+    "batch_size": "Samples of a step.",
+    "train_samples": "Training samples used.",
+    "warmup": "Steps of linear rise of the learning rate.",
+    "stats_samples": "Samples on which perception statistics are measured.",
+}
+
+
+def request_options(command: F) -> F:
+    """Everything a request is made of: the axes, the budget, the seeds."""
+    options = [
+        *(
+            click.option(f"--{kind}", multiple=True, metavar="NAME[:OPTION=VALUE...]", help=words)
+            for kind, words in _AXES.items()
+        ),
+        click.option(
+            "--corruption",
+            multiple=True,
+            metavar="A+B+...",
+            help="What an augmentation does; the task's own set unless given.",
+        ),
+        click.option("--seed", "--seeds", "seed", multiple=True, metavar="N|A..B", help="Training seeds; 0..4 has 4."),
+        click.option(
+            "--sampling-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the evaluation."
+        ),
+        click.option(
+            "--budget", default="quick", show_default=True, help="quick, standard or paper: how much a cell may spend."
+        ),
+        *(
+            click.option(f"--{name.replace('_', '-')}", type=click.IntRange(0 if name == "warmup" else 1), help=words)
+            for name, words in _BUDGET.items()
+        ),
+        click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate."),
+        click.option("--ema", type=click.FloatRange(0, 1), help="Decay of the averaged weights that are judged."),
+        click.option("--steps", type=click.IntRange(1), help="Sampling steps of the evaluation."),
+        click.option("--limit", type=click.IntRange(1), help="Evaluation samples, from the first on."),
+        click.option("--split", help="Split to judge on; the dataset's own (val)."),
+        click.option("--protocol", help="How answers are judged; the dataset's own."),
+        click.option(
+            "--read-at",
+            default="final",
+            show_default=True,
+            help="The timestep that is read: final, t=NNN, or best_on_stats (chosen on the stats split).",
+        ),
+        click.option("--force", is_flag=True, help="Also run what is refused as senseless."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def place_options(command: F) -> F:
+    """Where and with what it is computed; nothing here changes a result beyond rounding."""
+    options = [
+        click.option(
+            "--runs",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=Path("runs"),
+            show_default=True,
+            help="Folder of results.",
+        ),
+        click.option("--device", help="cpu, cuda, cuda:1, ...; an accelerator where there is one."),
+        click.option(
+            "--precision",
+            type=click.Choice(["fp32", "bf16"]),
+            default="fp32",
+            show_default=True,
+            help="Of the network.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@request_options
+@place_options
+@click.option("--eval-batch", type=click.IntRange(1), default=64, show_default=True, help="Answers drawn at once.")
+@click.option("--executor", default="local", show_default=True, help="Where cells run.")
+@json_option
+@plugin_options
+def run(**given: Any) -> int:
+    """Train and judge every combination that is asked for; what was done before is not done again.
+
+    A flag given twice, or `all`, makes a grid.
+
+    \b
+    Examples:
+      addp-bench run --task ris --weights perception_stats --aug linear
+      addp-bench run --task ris --weights uniform --weights perception_stats --aug none --aug linear --seeds 0..2
+      addp-bench run --task ris --dataset refcoco:path=DIR --model instruct_pix2pix:path=DIR --budget standard
+    """
+    bench, plans, impossible, request = _prepare(given)
+    progress = bench.progress
+    for what, why in impossible:
+        progress.say(f"impossible: {what}: {why}")
+    if not plans:
+        raise BadOption("every combination that was asked for is impossible; the reasons are above")
+    new = [plan for plan in plans if not bench.done(plan)]
+    if not new:
+        progress.say(f"nothing to do: {_count(len(plans), 'cell')} already done")
+    else:
+        progress.say(
+            f"{_count(len(plans), 'cell')}, {len(plans) - len(new)} done; computing on {bench.device}, "
+            f"results in {bench.runs.root}"
+        )
+    executor = bench.registry.build("executor", given["executor"])
+    finished = bench.run(plans, executor)
+    _after(finished, plans, given, bench, as_json=given["json"])
+    return 3 if finished.failures else 0
+
+
+@click.command()
+@request_options
+@place_options
+@json_option
+@plugin_options
+def plan(**given: Any) -> None:
+    """Say what `run` with the same options would do: cells done, to do, shared stages, impossible ones. Does nothing.
+
+    \b
+    Example:
+      addp-bench plan --task ris --weights all --aug none --aug linear
+    """
+    bench, plans, impossible, _ = _prepare(given)
+    rows = []
+    claimed: set[str] = set()
+    for one in plans:
+        needed = [] if bench.done(one) else bench.needed(one)
+        fresh = [s for s in needed if s.key not in claimed]
+        shared = [s for s in needed if s.key in claimed]
+        claimed |= {s.key for s in fresh}
+        rows.append(
+            {
+                "cell": one.id,
+                "what": one.cell.describe(),
+                "state": "done" if bench.done(one) else "to do",
+                "stages": [s.name for s in fresh],
+                "shared": [s.name for s in shared],
+                "seconds": _estimate(bench, fresh),
+            }
+        )
+    if given["json"]:
+        answer({"cells": rows, "impossible": [{"what": w, "why": y} for w, y in impossible]})
+        return
+    _show_plan(rows, impossible)
+
+
+def _prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]], Request]:
+    request = _request(given)
+    loaded = load_plugins(given["plugin"], given["no_plugin"], given["strict_plugins"])
+    from addp_bench.progress import Progress
+    from addp_bench.resolve import resolve
+    from addp_bench.run import Bench
+    from addp_bench.stages import Planner, read_at_timestep
+
+    read_at_timestep(request.read_at)
+    resolution = resolve(request, loaded.registry)
+    loaded.hooks.hook.addp_bench_cells(cells=resolution.cells)
+    runs = given["runs"].absolute()
+    planner = Planner(loaded.registry, runs)
+    bench = Bench(
+        loaded.registry,
+        loaded.hooks,
+        runs,
+        device=_device(given["device"]),
+        batch=given.get("eval_batch", 64),
+        progress=Progress(quiet=bool(given.get("quiet"))),
+        given={k: str(v) for k, v in given.items() if v not in (None, (), False)},
+    )
+    return bench, [planner.plan(cell) for cell in resolution.cells], resolution.impossible, request
+
+
+def _request(given: Mapping[str, Any]) -> Request:
+    return Request(
+        axes={kind: given[kind] for kind in KINDS if given.get(kind) and kind in _AXES},
+        corruption=given["corruption"],
+        seeds=parse_seeds(given["seed"]) or (0,),
+        sampling_seed=given["sampling_seed"],
+        budget=given["budget"],
+        overrides={
+            **{name: given[name] for name in (*_BUDGET, "lr", "ema", "limit")},
+            "sampling_steps": given["steps"],
+        },
+        limit=given["limit"],
+        split=given["split"],
+        protocol=given["protocol"],
+        read_at=given["read_at"],
+        precision=given["precision"],
+        force=given["force"],
+    )
+
+
+def _device(asked: str | None) -> str:
+    import torch
+
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=asked)
+    except (RuntimeError, AssertionError) as refused:
+        raise BadOption(f"--device {asked}: {str(refused).splitlines()[0]}") from refused
+    return asked
+
+
+def _estimate(bench: Bench, stages: Sequence[Any]) -> float | None:
+    """Seconds these stages take, from what such stages took here before; None when one was never timed."""
+    from addp_bench.estimates import seconds
+
+    found = [seconds(stage, bench.device) for stage in stages]
+    return None if any(f is None for f in found) else round(sum(f for f in found if f is not None), 1)
+
+
+def _show_plan(rows: Sequence[Mapping[str, Any]], impossible: Sequence[tuple[str, str]]) -> None:
+    from tabulate import tabulate
+
+    from addp_bench.progress import duration
+
+    table = [
+        [
+            r["cell"],
+            r["what"],
+            r["state"],
+            " ".join(r["stages"]) or "-",
+            len(r["shared"]),
+            "-" if not r["stages"] else duration(r["seconds"]) if r["seconds"] is not None else "not known yet",
+        ]
+        for r in rows
+    ]
+    headers = ["cell", "what", "state", "stages to compute", "shared", "time"]
+    click.echo(tabulate(table, headers, "simple", maxcolwidths=[None, 50, None, 40, None, None]))
+    todo = [r for r in rows if r["state"] == "to do"]
+    known = [r["seconds"] for r in todo if r["seconds"] is not None]
+    total = f", about {duration(sum(known))}" if len(known) == len(todo) and todo else ""
+    click.echo(f"\n{len(rows) - len(todo)} done, {len(todo)} to do{total}, {len(impossible)} impossible")
+    for what, why in impossible:
+        click.echo(f"impossible: {what}\n  {why}")
+
+
+def _after(finished: Finished, plans: Sequence[Plan], given: Mapping[str, Any], bench: Bench, *, as_json: bool) -> None:
+    """The result, then the commands most wanted next."""
+    if as_json:
+        answer(
+            {
+                "records": [dict(r.body) for r in finished.records.values()],
+                "failures": {cell: str(error) for cell, error in finished.failures.items()},
+                "stages_computed": finished.computed,
+            }
+        )
+    elif finished.records:
+        from addp_bench import tables
+
+        board = tables.leaderboard(list(finished.records.values()))
+        click.echo(tables.render(board, "table"))
+    if finished.failures:
+        _show_failures(finished, plans, bench)
+    if finished.records and not as_json:
+        first = next(iter(finished.records))
+        where = "" if given["runs"] == Path("runs") else f" --runs {shlex.quote(str(given['runs']))}"
+        click.echo(f"\nNext:\n  addp-bench view {first}{where}\n  addp-bench leaderboard{where}", err=True)
+
+
+def _show_failures(finished: Finished, plans: Sequence[Plan], bench: Bench) -> None:
+    import traceback
+
+    from addp_bench.errors import BenchError
+    from addp_bench.store import write_bytes
+
+    described = {plan.id: plan.cell.describe() for plan in plans}
+    for cell, error in finished.failures.items():
+        click.echo(f"failed: {cell} {described[cell]}\n  {type(error).__name__}: {error}", err=True)
+        if not isinstance(error, BenchError):
+            folder = bench.runs.root / "failures"
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / f"{cell}.txt"
+            write_bytes(file, "".join(traceback.format_exception(error)).encode())
+            click.echo(f"  traceback: {file}", err=True)
+    click.echo(f"what was finished is kept; to try again: {shlex.join(['addp-bench', *sys.argv[1:]])}", err=True)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

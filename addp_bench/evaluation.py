@@ -1,0 +1,307 @@
+"""From a trained denoiser to judged answers.
+
+    latent of the photograph, words -> sample -> x0 at recorded steps -> codec -> drawing -> decode -> prediction -> judge
+
+`predict` keeps latents, so that another metric or protocol needs no denoiser. Every sample starts from noise of its own
+name: batch size, order and how many others are judged change nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from addp_bench import cache
+from addp_bench.errors import BadOption, BadPrediction
+from addp_bench.randomness import normal, numpy_generator
+from addp_bench.sampling import exposed, guided
+from addp_bench.statistics import Statistics
+from addp_bench.store import write_bytes, write_json
+from addp_bench.training import autocast
+from addp_bench.types import to_batch, to_uint8
+
+if TYPE_CHECKING:
+    from addp_bench.cache import Latents
+    from addp_bench.protocols import (
+        DenoisingModel,
+        Encoding,
+        Evaluator,
+        Exposure,
+        Guidance,
+        Noise,
+        Predictor,
+        Sampler,
+        Samples,
+        Target,
+        Task,
+    )
+    from addp_bench.types import Query, Sample
+
+SHARD = 64  # items per file of predictions; a killed attempt loses at most one
+GROUPS = 10
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are drawn: everything but the network's weights."""
+
+    noise: Noise
+    target: Target
+    sampler: Sampler
+    steps: int
+    guidance: Guidance
+    exposure: Exposure
+    seed: int
+    precision: str = "fp32"
+
+
+def recorded(timesteps: Sequence[int], steps: int) -> list[int]:
+    """Which of the visited timesteps are kept: the first, the last one visited in each tenth of 0..steps-1, the final one."""
+    last_of = {t * GROUPS // steps: i for i, t in enumerate(timesteps)}
+    return sorted({0, *last_of.values(), len(timesteps) - 1})
+
+
+def predict(
+    folder: Path,
+    latents: Latents,
+    model: DenoisingModel,
+    sampling: Sampling,
+    device: torch.device,
+    progress: Callable[[int, int], None],
+    batch: int = SHARD,
+) -> None:
+    """Draw every item and write x0 (items, recorded steps, C, h, w) float32 in shards; finished shards are kept.
+
+    Raises BadPrediction, naming the sample, when the model answers with a number that is not finite.
+    """
+    timesteps = list(sampling.sampler.timesteps(sampling.noise, sampling.steps))
+    kept = recorded(timesteps, sampling.noise.steps)
+    null_text = model.embed([""])[0].to(device)
+    side = model.resolution
+    shape = model.codec.shape(side, side)
+    begun = time.monotonic()
+    for first in range(0, len(latents), SHARD):
+        path = _shard(folder, first)
+        if not path.exists():
+            rows = []
+            whole = range(first, min(first + SHARD, len(latents)))
+            for start in range(whole.start, whole.stop, batch):
+                items = list(whole)[start - first : start - first + batch]
+                rows.append(_drawn(items, latents, model, sampling, timesteps, kept, null_text, shape, device))
+            write_bytes(path, _npy(np.concatenate(rows)))
+        progress(min(first + SHARD, len(latents)), len(latents))
+    write_json(folder / "steps.json", {"timesteps": timesteps, "recorded": kept})
+    write_json(folder / "seconds.json", {"predict": time.monotonic() - begun})
+
+
+def _drawn(
+    items: Sequence[int],
+    latents: Latents,
+    model: DenoisingModel,
+    sampling: Sampling,
+    timesteps: Sequence[int],
+    kept: Sequence[int],
+    null_text: Tensor,
+    shape: Sequence[int],
+    device: torch.device,
+) -> np.ndarray:
+    ids = [latents.items[i].name(latents.ids) for i in items]
+    image = latents.image(items).to(device)
+    text = latents.embedding(items, model).to(device)
+    denoise = guided(model, sampling.guidance, sampling.target, image, text, null_text, sampling.noise)
+    denoise = exposed(denoise, sampling.exposure, sampling.noise, timesteps)
+    white = normal(shape, [("start", sampling.seed, name) for name in ids]).to(device)
+    with torch.no_grad(), autocast(sampling.precision, device):
+        visited = sampling.sampler.trajectory(
+            denoise,
+            sampling.noise.start(white),
+            sampling.noise,
+            sampling.steps,
+            [("sampler", sampling.seed, name) for name in ids],
+        )
+    x0 = torch.stack([visited[k].x0 for k in kept], 1).float().cpu()
+    broken = (~torch.isfinite(x0)).flatten(1).any(1)
+    if broken.any():
+        raise BadPrediction(f"sample {ids[int(broken.nonzero()[0])]}: the model drew values that are not finite")
+    return x0.numpy()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Finished predictions. timesteps: those recorded, noisiest first."""
+
+    folder: Path
+    timesteps: Sequence[int]
+    latents: Latents
+
+    @classmethod
+    def open(cls, folder: Path, latents: Latents) -> Drawn:
+        steps = json.loads((folder / "steps.json").read_text())
+        return cls(folder, [steps["timesteps"][k] for k in steps["recorded"]], latents)
+
+    def shards(self) -> Iterator[tuple[range, np.ndarray]]:
+        """Items and their x0 (n, recorded, C, h, w), shard by shard."""
+        for first in range(0, len(self.latents), SHARD):
+            yield (
+                range(first, min(first + SHARD, len(self.latents))),
+                np.load(_shard(self.folder, first), allow_pickle=False),
+            )
+
+
+Answer = tuple[int, int, Any]  # index of the sample, index among recorded steps, prediction
+
+
+def answers(
+    drawn: Drawn,
+    samples: Samples,
+    encoding: Encoding,
+    model: DenoisingModel,
+    device: torch.device,
+    drawing_size: Callable[[Sample], tuple[int, int] | None],
+    only: Sequence[int] | None = None,
+) -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
+    """Predictions of every sample at every recorded step (or at the steps in `only`).
+
+    Yields sample, its index, the index of the step, the prediction, and the drawing (K, H, W, 3) uint8 it was read from.
+    drawing_size: (H, W) to which drawings are resized before they are decoded, None leaves them.
+    """
+    steps = range(len(drawn.timesteps)) if only is None else only
+    waiting: dict[int, list[np.ndarray]] = {}  # drawings of a sample whose items are not all there yet
+    for items, x0 in drawn.shards():
+        with torch.no_grad():
+            pictures = np.stack(
+                [to_uint8(model.codec.decode(torch.from_numpy(x0[:, k]).to(device))) for k in steps], 1
+            )  # (n, steps, H, W, 3)
+        for row, i in enumerate(items):
+            item = drawn.latents.items[i]
+            waiting.setdefault(item.sample, []).append(pictures[row])
+            last = i + 1 == len(drawn.latents) or drawn.latents.items[i + 1].sample != item.sample
+            if last:
+                of_sample = np.stack(waiting.pop(item.sample))  # (K, steps, H, W, 3)
+                sample = samples[item.sample]
+                queries = encoding.queries(sample, ())
+                for place, k in enumerate(steps):
+                    drawing = of_sample[:, place]
+                    prediction = decode(drawing, sample, queries, encoding, drawing_size(sample))
+                    yield sample, item.sample, k, prediction, drawing
+
+
+def decode(
+    drawing: np.ndarray,
+    sample: Sample,
+    queries: Sequence[Query],
+    encoding: Encoding,
+    size: tuple[int, int] | None,
+) -> Any:
+    """Read K drawings (K, H, W, 3) uint8 of one sample, after resizing them and its photograph to `size`."""
+    size = size or drawing.shape[1:3]
+    return encoding.decode(_resized(to_batch(drawing), size), _resized(to_batch(sample.image[None]), size)[0], queries)
+
+
+def _resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    if pictures.shape[-2:] == tuple(size):
+        return pictures
+    return functional.interpolate(pictures, tuple(size), mode="bilinear", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a judge found. statistics: one row per sample, at the step that is read. curve: metric -> value at each step."""
+
+    statistics: Statistics
+    read: int
+    timesteps: Sequence[int]
+    curve: Mapping[str, list[float]]
+
+
+def score(
+    found: Iterator[tuple[Sample, int, int, Any, np.ndarray]],
+    evaluator: Evaluator,
+    timesteps: Sequence[int],
+    read: int,
+) -> Scores:
+    """Judge all answers. read: the index of the step whose answers count."""
+    rows: list[list[dict[str, float]]] = [[] for _ in timesteps]
+    seen: list[Sample] = []
+    for sample, _, k, prediction, _ in found:
+        rows[k].append(evaluator.statistics(sample, prediction))
+        if k == read:
+            seen.append(sample)
+    columns = [{name: np.asarray([row[name] for row in step]) for name in step[0]} for step in rows]
+    curve = {m.id: [float(m.value(c)) for c in columns] for m in evaluator.metrics}
+    return Scores(_table(seen, columns[read]), read, timesteps, curve)
+
+
+def score_naive(
+    predictor: Predictor, samples: Samples, count: int, task: str, seed: int, evaluator: Evaluator, progress: Callable
+) -> Scores:
+    """Judge a predictor that answers without drawing."""
+    seen, rows = [], []
+    for i in range(count):
+        sample = samples[i]
+        prediction = predictor.predict(sample, task, numpy_generator("predictor", seed, sample.id))
+        rows.append(evaluator.statistics(sample, prediction))
+        seen.append(sample)
+        progress(i + 1, count)
+    columns = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
+    return Scores(_table(seen, columns), 0, (), {})
+
+
+def _table(seen: Sequence[Sample], columns: Mapping[str, np.ndarray]) -> Statistics:
+    attributes = {name: np.asarray([s.attributes[name] for s in seen]) for name in seen[0].attributes}
+    return Statistics(
+        np.asarray([s.id for s in seen]), np.asarray([s.image_id for s in seen]), dict(columns), attributes
+    )
+
+
+def qualities(
+    found: Iterator[tuple[Sample, int, int, Any, np.ndarray]], task: Task, steps: int, side: int
+) -> np.ndarray:
+    """task.quality of every sample at every recorded step, (samples, steps) float64, at the model's resolution."""
+    rows: dict[int, list[float]] = {}
+    for sample, index, _, prediction, _ in found:
+        rows.setdefault(index, []).append(task.quality(prediction, task.resize(sample.truth, side, side)))
+    return np.asarray([rows[i] for i in sorted(rows)], dtype=np.float64).reshape(len(rows), steps)
+
+
+def reading(rule: str, timesteps: Sequence[int], curve_on_stats: Sequence[float] | None, higher: bool) -> int:
+    """The index among recorded steps that is read. rule: "final", "t=NNN" or "best_on_stats".
+
+    curve_on_stats: the headline metric at each recorded step, measured on the split kept for such choices.
+    """
+    if rule == "final":
+        return len(timesteps) - 1
+    if rule == "best_on_stats":
+        assert curve_on_stats is not None
+        values = np.asarray(curve_on_stats if higher else [-v for v in curve_on_stats])
+        return int(len(values) - 1 - np.nanargmax(values[::-1]))  # the latest of equals
+    t = int(rule.removeprefix("t="))
+    if t not in timesteps:
+        raise BadOption(
+            f"--read-at t={t}: that timestep is not recorded; recorded are {', '.join(map(str, timesteps))}"
+        )
+    return list(timesteps).index(t)
+
+
+def _shard(folder: Path, first: int) -> Path:
+    return folder / f"x0-{first:07d}.npy"
+
+
+def _npy(array: np.ndarray) -> bytes:
+    import io
+
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    return content.getvalue()
+
+
+__all__ = ["Drawn", "Sampling", "Scores", "answers", "cache", "predict", "qualities", "reading", "score"]

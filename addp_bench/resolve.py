@@ -1,0 +1,261 @@
+"""From a request to cells: every alternative of every axis, with every default filled in and every mistake named.
+
+A cell is one resolved combination. What it is made of decides its result; where and how fast it runs is no part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from addp_bench.errors import BadRequest, BenchError, unknown
+from addp_bench.registry import Registry
+from addp_bench.spec import Choice, Request
+from addp_bench.types import Budget
+
+# Axes that mean nothing to a predictor that is not trained and sampled by us.
+DENOISING = (
+    "encoding",
+    "weights",
+    "aug",
+    "corruption",
+    "exposure",
+    "target",
+    "noise",
+    "objective",
+    "sampler",
+    "guidance",
+    "agent",
+)
+OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One resolved combination.
+
+    choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption: in the order
+    they are applied, empty when nothing is corrupted. protocol: its name; settings are the task's. budget: resolved,
+    with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation starts from.
+    splits: by purpose ("train", "stats", "eval").
+    """
+
+    choices: Mapping[str, Choice]
+    corruption: tuple[Choice, ...]
+    splits: Mapping[str, str]
+    protocol: str
+    budget: Budget
+    seed: int
+    sampling_seed: int = 0
+    read_at: str = "final"
+    precision: str = "fp32"
+    denoises: bool = True
+
+    def __getitem__(self, kind: str) -> Choice:
+        return self.choices[kind]
+
+    def name(self, kind: str) -> str:
+        return self.choices[kind].name
+
+    def source(self) -> Cell:
+        """The uniformly trained cell that perception statistics are measured on: equal in all but weights and augmentation."""
+        plain = {k: Choice(n, {}) for k, n in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))}
+        return dataclasses.replace(self, choices={**self.choices, **plain}, corruption=())
+
+    def describe(self) -> str:
+        """One line: what distinguishes cells in a listing."""
+        if not self.denoises:
+            parts = [self.choices[k] for k in ("task", "dataset", "model")]
+        else:
+            parts = [self.choices[k] for k in ("task", "dataset", "model", "weights", "aug", "target", "guidance")]
+        return " · ".join([*(p.name for p in parts), self.budget.name, f"seed {self.seed}"])
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The legal cells, and each illegal one with its reason."""
+
+    cells: list[Cell]
+    impossible: list[tuple[str, str]] = field(default_factory=list)
+
+
+def resolve(request: Request, registry: Registry) -> Resolution:
+    """Every combination of the request's alternatives.
+
+    Raises BadRequest holding every mistake at once (unknown names, options of the wrong type, values out of range).
+    """
+    problems: list[str] = []
+    axes: dict[str, list[Choice]] = {}
+    for kind, given in request.axes.items():
+        axes[kind] = list(_axis(kind, given, registry, problems))
+    corruptions = [_corruption_set(text, registry, problems) for text in request.corruption]
+    if problems:
+        raise BadRequest(problems)
+
+    cells: dict[str, Cell] = {}
+    impossible: list[tuple[str, str]] = []
+    kinds = list(axes)
+    for combination in itertools.product(*axes.values()):
+        chosen = dict(zip(kinds, combination))
+        for corruption, seed in itertools.product(corruptions or [None], request.seeds):
+            try:
+                cell = _cell(chosen, corruption, seed, request, registry)
+            except Illegal as reason:
+                impossible.append((" · ".join(str(c) for c in chosen.values()), str(reason)))
+                continue
+            except BenchError as wrong:
+                problems.append(str(wrong))
+                continue
+            cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
+    if problems:
+        raise BadRequest(list(dict.fromkeys(problems)))
+    return Resolution(list(cells.values()), list(dict.fromkeys(impossible)))
+
+
+class Illegal(Exception):
+    """A combination that makes no sense, and why; listed by `plan`, never counted as a failure."""
+
+
+def _axis(kind: str, given: Sequence[str], registry: Registry, problems: list[str]) -> Iterable[Choice]:
+    for text in given:
+        if text == "all":
+            for name in registry.names(kind):
+                yield Choice(name)
+            continue
+        if text == OWN and kind in ("noise", "target", "guidance"):
+            continue
+        try:
+            yield registry.resolve(kind, Choice.parse(text))
+        except BenchError as wrong:
+            problems.append(f"--{kind} {text}: {wrong}")
+
+
+def _corruption_set(text: str, registry: Registry, problems: list[str]) -> tuple[Choice, ...]:
+    """`location+shape:of=mask+color` -> three choices; `none` -> nothing."""
+    if text == "none":
+        return ()
+    return tuple(_axis("corruption", text.split("+"), registry, problems))
+
+
+def _cell(
+    chosen: Mapping[str, Choice],
+    corruption: tuple[Choice, ...] | None,
+    seed: int,
+    request: Request,
+    registry: Registry,
+) -> Cell:
+    """Fill in what follows from the rest, and refuse what makes no sense."""
+
+    def choose(kind: str, default: str) -> Choice:
+        return registry.resolve(kind, chosen.get(kind) or Choice.parse(default))
+
+    task_choice = choose("task", "ris")
+    task = registry.build("task", task_choice)
+    dataset_choice = choose("dataset", "tabletop")
+    dataset_class = registry.get("dataset", dataset_choice.name).factory
+    if task_choice.name not in dataset_class.tasks:
+        raise Illegal(f"dataset {dataset_choice.name} has no truth for task {task_choice.name}")
+    dataset = registry.build("dataset", dataset_choice)
+    model_choice = choose("model", "tiny")
+    model_class = registry.get("model", model_choice.name).factory
+    choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
+
+    splits = {p: dataset.default_split(p) for p in ("train", "stats", "eval")}
+    if request.split is not None:
+        splits["eval"] = request.split
+    for split in splits.values():
+        if split not in dataset.splits():
+            raise unknown(f"split of {dataset_choice.name}", split, dataset.splits())
+    protocol = request.protocol or dataset.protocol(task_choice.name)
+    if protocol not in task.protocols():
+        raise unknown(f"protocol of {task_choice.name}", protocol, task.protocols())
+
+    if not model_class.denoises:
+        budget = dataclasses.replace(UNTRAINED, limit=request.limit)
+        return Cell(choices, (), {"eval": splits["eval"]}, protocol, budget, seed, denoises=False)
+
+    if task.reads != "drawing":
+        raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
+    budget = _budget(request, model_choice.name, model_class)
+    card = model_class.card(model_choice.options)
+    aug = choose("aug", "none")
+    corrupts = registry.get("aug", aug.name).factory.corrupts
+    choices |= {
+        "encoding": choose("encoding", task.encoding),
+        "weights": choose("weights", "uniform"),
+        "aug": aug,
+        "exposure": choose("exposure", "none"),
+        "target": choose("target", "x0" if corrupts else card.target),
+        "objective": choose("objective", "mse"),
+        "sampler": choose("sampler", "ddim"),
+        "guidance": choose("guidance", card.guidance),
+    }
+    if "noise" in chosen:
+        choices["noise"] = chosen["noise"]
+    if corrupts:
+        corruption = (
+            corruption
+            if corruption is not None
+            else tuple(registry.resolve("corruption", Choice(name)) for name in task.corruptions)
+        )
+        if not corruption:
+            raise Illegal(f"aug {aug.name} corrupts targets, and --corruption none leaves it nothing to do")
+    else:
+        corruption = ()
+    _check_types(choices, corruption, corrupts, task, registry, force=request.force)
+    return Cell(
+        choices,
+        corruption,
+        splits,
+        protocol,
+        budget,
+        seed,
+        request.sampling_seed,
+        request.read_at,
+        request.precision,
+    )
+
+
+def _check_types(
+    choices: Mapping[str, Choice],
+    corruption: Sequence[Choice],
+    corrupts: bool,
+    task: Any,
+    registry: Registry,
+    force: bool,
+) -> None:
+    encoding = registry.get("encoding", choices["encoding"].name).factory
+    drawn = getattr(encoding, "truth", None)
+    if drawn != task.truth:
+        raise Illegal(
+            f"encoding {choices['encoding'].name} draws {drawn}, task {choices['task'].name} is about {task.truth}"
+        )
+    for c in corruption:
+        understood = registry.get("corruption", c.name).factory.truth
+        if understood not in ("any", task.truth):
+            raise Illegal(
+                f"corruption {c.name} damages {understood}, task {choices['task'].name} is about {task.truth}"
+            )
+    target = registry.get("target", choices["target"].name).factory
+    if corrupts and not target.accepts_corruption and not force:
+        raise Illegal(
+            f"target {choices['target'].name} with aug {choices['aug'].name} trains the model to draw the corrupted answer; "
+            "take --target x0 (the default there), or --force to see it fail"
+        )
+
+
+def _budget(request: Request, model: str, model_class: Any) -> Budget:
+    if request.budget not in model_class.budgets:
+        raise unknown(f"budget of {model}", request.budget, model_class.budgets)
+    budget: Budget = model_class.budgets[request.budget]
+    changed = {k: v for k, v in request.overrides.items() if v is not None and getattr(budget, k) != v}
+    if changed:
+        # a figure made with other numbers than a budget's is not a figure of that budget
+        budget = dataclasses.replace(budget, name="custom", **changed)
+    return budget
+
+
+UNTRAINED = Budget("untrained", 0, 0, 0.0, 0, 0, None, 0, 0.0, 0)

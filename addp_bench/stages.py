@@ -1,0 +1,343 @@
+"""The graph of work behind a cell, and what names each piece of it.
+
+    latents(train) ─ train ─┐
+                            ├ predict(eval) ─ score = the cell
+    latents(eval) ──────────┘
+    perception statistics put before `train`:  source's train ─ predict(stats) ─ contribution
+
+A stage's key is the digest of its spec: the choices that matter to it, the data's and the model's fingerprints, the
+digests of the code that computes it and of its plugins, and the keys of its inputs. So cells that agree share stages.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from addp_bench.errors import BadOption, unknown
+from addp_bench.registry import Registry
+from addp_bench.resolve import Cell
+from addp_bench.spec import Choice
+from addp_bench.store import Stage
+
+KEY_SCHEMA = 1
+# The core modules that decide what each kind of stage makes.
+CODE = {
+    "latents": ("types", "randomness", "cache"),
+    "train": ("types", "randomness", "schedule", "timesteps", "cache", "training"),
+    "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation"),
+    "contribution": ("contribution", "evaluation"),
+    "score": ("types", "metrics", "evaluation"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cell's stages. score: the last one; its key is the cell's."""
+
+    cell: Cell
+    score: Stage
+
+    @property
+    def key(self) -> str:
+        return self.score.key
+
+    @property
+    def id(self) -> str:
+        """The first 12 digits of the key, as people write it."""
+        return self.key[:12]
+
+    def stages(self) -> list[Stage]:
+        """All of them, inputs first."""
+        return list(self.score.walk())
+
+
+class Planner:
+    """Makes the stages of cells; remembers fingerprints, so that planning many cells reads each file once."""
+
+    def __init__(self, registry: Registry, runs: Path) -> None:
+        self.registry = registry
+        self.runs = runs
+        self._datasets: dict[str, Any] = {}
+        self._cards: dict[str, Any] = {}
+
+    def plan(self, cell: Cell) -> Plan:
+        """The stage graph of a cell."""
+        if not cell.denoises:
+            return Plan(cell, self._score(cell, self._naive(cell)))
+        train = self._train(cell)
+        budget = cell.budget
+        predict = self._predict(
+            cell,
+            train,
+            split=cell.splits["eval"],
+            limit=budget.limit,
+            steps=budget.sampling_steps,
+            sampler=cell["sampler"],
+            guidance=cell["guidance"],
+            exposure=cell["exposure"],
+        )
+        return Plan(cell, self._score(cell, predict))
+
+    def dataset(self, choice: Choice) -> Any:
+        """The built dataset of a choice, once."""
+        if str(choice) not in self._datasets:
+            self._datasets[str(choice)] = self.registry.build("dataset", choice)
+        return self._datasets[str(choice)]
+
+    # ------------------------------------------------------------------ the kinds of stage
+
+    def _train(self, cell: Cell) -> Stage:
+        weights = self.registry.build("weights", cell["weights"])
+        inputs = [self._latents(cell, "train", cell.budget.train_samples, targets=True)]
+        contribution: Any = None
+        if weights.needs_contribution:
+            source = getattr(weights, "from_", None)
+            if source is not None and Path(source).suffix == ".json":
+                contribution = {"file": file_digest(_existing(Path(source)))}
+            else:
+                measured_on = self._train(cell.source()) if source is None else self._train_of(source)
+                stage = self._contribution(cell, measured_on, weights)
+                inputs.append(stage)
+                contribution = stage.key
+        kinds = ("task", "encoding", "weights", "aug", "exposure", "target", "objective", "noise")
+        b = cell.budget
+        spec = {
+            "schema": KEY_SCHEMA,
+            "choices": {k: cell[k].plain() for k in kinds if k in cell.choices},
+            "corruption": [c.plain() for c in cell.corruption],
+            "model": self._model(cell),
+            "budget": {k: getattr(b, k) for k in ("train_steps", "batch_size", "lr", "warmup", "ema")},
+            "seed": cell.seed,
+            "precision": cell.precision,
+            "contribution": contribution,
+            "latents": inputs[0].key,
+            "code": code_digest(CODE["train"]),
+            "plugins": self._plugins([(k, cell[k]) for k in kinds if k in cell.choices], cell.corruption),
+        }
+        return Stage("train", spec, tuple(inputs), context=self._context(cell))
+
+    def _contribution(self, cell: Cell, train: Stage, weights: Any) -> Stage:
+        """Algorithm A on a trained source; unaffected by the evaluation's own limit, steps, sampler and guidance."""
+        samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
+        steps = weights.steps if weights.steps is not None else STATISTICS_STEPS
+        predict = self._predict(
+            cell,
+            train,
+            split=cell.splits["stats"],
+            limit=samples,
+            steps=steps,
+            sampler=self.registry.resolve("sampler", Choice("ddim")),
+            guidance=self.registry.resolve("guidance", Choice.parse(self._card(cell).guidance)),
+            exposure=self.registry.resolve("exposure", Choice("none")),
+        )
+        settings = {k: getattr(weights, k) for k in ("groups", "floor", "floor_rule", "mode", "adjusted")}
+        spec = {
+            "predict": predict.key,
+            "settings": settings,
+            "code": code_digest(CODE["contribution"]),
+            "plugins": self._plugins([("task", cell["task"])]),
+        }
+        return Stage("contribution", spec, (predict,), context=self._context(cell))
+
+    def _predict(
+        self,
+        cell: Cell,
+        train: Stage,
+        *,
+        split: str,
+        limit: int | None,
+        steps: int,
+        sampler: Choice,
+        guidance: Choice,
+        exposure: Choice,
+    ) -> Stage:
+        latents = self._latents(cell, split, limit, targets=False)
+        spec = {
+            "train": train.key,
+            "latents": latents.key,
+            "steps": steps,
+            "choices": {"sampler": sampler.plain(), "guidance": guidance.plain(), "exposure": exposure.plain()},
+            "sampling_seed": cell.sampling_seed,
+            "code": code_digest(CODE["predict"]),
+            "plugins": self._plugins([("sampler", sampler), ("guidance", guidance), ("exposure", exposure)]),
+        }
+        return Stage("predict", spec, (train, latents), context=self._context(cell))
+
+    def _naive(self, cell: Cell) -> Stage:
+        spec = {
+            "task": cell["task"].plain(),
+            "model": {"choice": _placeless(cell["model"])},
+            "data": self._data(cell, cell.splits["eval"], cell.budget.limit),
+            "seed": cell.seed,
+            "plugins": self._plugins([("model", cell["model"]), ("task", cell["task"])]),
+        }
+        return Stage("answers", spec, context=self._context(cell))
+
+    def _score(self, cell: Cell, predict: Stage) -> Stage:
+        task = self.registry.build("task", cell["task"])
+        inputs = [predict]
+        if cell.read_at == "best_on_stats":
+            inputs.append(self._reading(cell, predict))
+        spec = {
+            "predict": predict.key,
+            "task": cell["task"].plain(),
+            "protocol": {"name": cell.protocol, "settings": dict(task.protocols()[cell.protocol])},
+            "read_at": cell.read_at,
+            "reading": inputs[1].key if len(inputs) > 1 else None,
+            "budget": cell.budget.name,
+            "code": code_digest(CODE["score"]),
+            "plugins": self._plugins([("task", cell["task"])]),
+        }
+        return Stage("score", spec, tuple(inputs), context=self._context(cell))
+
+    def _reading(self, cell: Cell, predict: Stage) -> Stage:
+        """The cell's own predictions on the `stats` split, on which the timestep that is read is chosen."""
+        return self._predict(
+            cell,
+            predict.input("train"),
+            split=cell.splits["stats"],
+            limit=cell.budget.stats_samples,
+            steps=cell.budget.sampling_steps,
+            sampler=cell["sampler"],
+            guidance=cell["guidance"],
+            exposure=cell["exposure"],
+        )
+
+    def _latents(self, cell: Cell, split: str, limit: int | None, *, targets: bool) -> Stage:
+        spec = {
+            "data": self._data(cell, split, limit),
+            "task": cell["task"].plain(),
+            "encoding": cell["encoding"].plain(),
+            "targets": targets,
+            "model": self._model(cell),
+            "code": code_digest(CODE["latents"]),
+            "plugins": self._plugins([(k, cell[k]) for k in ("task", "dataset", "encoding")]),
+        }
+        return Stage("latents", spec, shared=True, context=self._context(cell))
+
+    # ------------------------------------------------------------------ what names data, models and code
+
+    def _data(self, cell: Cell, split: str, limit: int | None) -> dict[str, Any]:
+        card = self.dataset(cell["dataset"]).card()
+        return {"dataset": _placeless(cell["dataset"]), "split": split, "limit": limit, "fingerprint": card.fingerprint}
+
+    def _card(self, cell: Cell) -> Any:
+        choice = cell["model"]
+        if str(choice) not in self._cards:
+            self._cards[str(choice)] = self.registry.get("model", choice.name).factory.card(choice.options)
+        return self._cards[str(choice)]
+
+    def _model(self, cell: Cell) -> dict[str, Any]:
+        card = self._card(cell)
+        return {
+            "choice": _placeless(cell["model"]),
+            "fingerprint": card.fingerprint,
+            "plugin": self._plugins([("model", cell["model"])]),
+        }
+
+    @staticmethod
+    def _context(cell: Cell) -> dict[str, Any]:
+        return {"cell": cell}
+
+    def _plugins(self, chosen: Iterable[tuple[str, Choice]], corruption: Sequence[Choice] = ()) -> dict[str, str]:
+        """`weights:min_snr` -> digest of the file that defines it."""
+        found = {}
+        for kind, choice in [*chosen, *(("corruption", c) for c in corruption)]:
+            source = self.registry.get(kind, choice.name).source
+            found[f"{kind}:{choice.name}"] = source_digest(source) if source else "no source file"
+        return found
+
+    def _train_of(self, name: str) -> Stage:
+        """The finished train stage of a cell that was run before, by its id or the beginning of it."""
+        known = {p.parent.name: p for p in sorted((self.runs / "records").glob("*/record.json"))}
+        matching = [key for key in known if key.startswith(name.removeprefix("cell:"))]
+        if len(matching) != 1:
+            raise unknown("cell", name, known, f"(looked in {self.runs / 'records'}; a file must end in .json)")
+        import json
+
+        stages = json.loads(known[matching[0]].read_text())["provenance"]["stages"]
+        for kind, key in stages:
+            if kind == "train":
+                spec = json.loads((self.runs / "stages" / "train" / key[:16] / "spec.json").read_text())
+                kind = spec.pop("kind")
+                return FinishedStage(kind, spec)
+        raise BadOption(f"cell {name} trained nothing, so no statistics can be measured on it")
+
+
+def _placeless(choice: Choice) -> dict[str, Any]:
+    """The choice without its `path`: contents name data and models (by fingerprint), not the place they lie in."""
+    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k != "path"}}
+
+
+class FinishedStage(Stage):
+    """A stage known by its folder alone; its inputs are not needed again."""
+
+
+STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of ten groups
+
+
+@functools.cache
+def source_digest(path: Path) -> str:
+    """SHA-256 of what a source file does: its syntax tree without docstrings, so that words and layout change no key."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def code_digest(modules: Sequence[str]) -> dict[str, str]:
+    """Module -> digest of its source, for modules of the core."""
+    return {name: source_digest(Path(__file__).parent / f"{name}.py") for name in modules}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    total = hashlib.sha256()
+    with path.open("rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            total.update(block)
+    return total.hexdigest()
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise BadOption(
+            f"weights from={path}: no such file; give a cell's id or a JSON file that `show` or `run` wrote"
+        )
+    return path
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any], at: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two specs differ: (place, value in a, value in b), place as `choices.weights.name`."""
+    found: list[tuple[str, Any, Any]] = []
+    for name in sorted(set(a) | set(b)):
+        left, right, place = a.get(name), b.get(name), f"{at}{name}"
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found += difference(left, right, f"{place}.")
+        elif left != right:
+            found.append((place, left, right))
+    return found
+
+
+def read_at_timestep(text: str) -> int | None:
+    """`t=250` -> 250; None for the named rules. Raises BadOption."""
+    if text in ("final", "best_on_stats"):
+        return None
+    match = re.fullmatch(r"t=(\d+)", text)
+    if match is None:
+        raise BadOption(f"--read-at {text!r}: expected final, best_on_stats or t=NNN")
+    return int(match[1])

@@ -1,0 +1,336 @@
+"""Fine-tune a denoiser on drawn answers: one step that reads like the formulas, and a loop that survives being killed.
+
+    image, truth -> corrupt truth(strength(t)) -> encode -> corrupt drawing -> codec -> x0' -> x_t -> network -> loss
+
+Every draw is named by seed, step and sample, so a killed run that goes on from its checkpoint makes the same weights.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from addp_bench import cache
+from addp_bench.errors import BenchError
+from addp_bench.randomness import normal, permutation, uniform
+from addp_bench.store import write_bytes, write_json
+from addp_bench.types import Drawing
+
+if TYPE_CHECKING:
+    from addp_bench.cache import Latents
+    from addp_bench.protocols import (
+        Aug,
+        Corruption,
+        DenoisingModel,
+        Encoding,
+        Exposure,
+        Noise,
+        Objective,
+        Samples,
+        Target,
+        Task,
+        TimestepDraws,
+    )
+    from addp_bench.types import Budget
+
+CHECKPOINT_SECONDS = 15.0
+LOG_EVERY = 20
+
+
+class Diverged(BenchError):
+    """The loss is no longer a finite number."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training step is made of. corruptions are applied in order, those on the truth before those on the drawing."""
+
+    noise: Noise
+    target: Target
+    draws: TimestepDraws
+    aug: Aug
+    corruptions: Sequence[Corruption]
+    exposure: Exposure
+    objective: Objective
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of latents and conditionings, on the device.
+
+    x0 and x0_shown (B, C, h, w): the clean target, and the perhaps corrupted one that is noised. eps, white: noise of
+    that shape. t (B,) int64, weight (B,) float32. image (B, C', h, w), text (B, L, D): after conditioning dropout.
+    """
+
+    x0: Tensor
+    x0_shown: Tensor
+    eps: Tensor
+    white: Tensor
+    t: Tensor
+    weight: Tensor
+    image: Tensor
+    text: Tensor
+
+
+def loss_of(model: DenoisingModel, recipe: Recipe, batch: Batch, step: int) -> Tensor:
+    """The scalar that is minimised, for one batch."""
+    a, s = per_image(recipe.noise.a(batch.t)), per_image(recipe.noise.s(batch.t))
+    eps = recipe.noise.draw(batch.eps, batch.t)
+    x_t = a * batch.x0_shown + s * eps
+    goal = recipe.target.of(batch.x0, x_t, eps, a, s)
+    output = model.forward(recipe.exposure.train_input(x_t, s, batch.white), batch.t, batch.image, batch.text)
+    losses = recipe.objective.losses(output.float(), goal, None) * batch.weight
+    return recipe.draws.combine(losses, batch.t, step)
+
+
+def per_image(values: Tensor) -> Tensor:
+    """(B,) -> (B, 1, 1, 1)."""
+    return values[:, None, None, None]
+
+
+def learning_rate(step: int, budget: Budget) -> float:
+    """Linear rise over `warmup` steps, then a cosine to 0 at the last; step counts from 0."""
+    if step < budget.warmup:
+        return budget.lr * (step + 1) / budget.warmup
+    share = (step - budget.warmup) / max(1, budget.train_steps - budget.warmup)
+    return budget.lr * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+def ema_decay(step: int, decay: float) -> float:
+    """Decay of the averaged weights after `step` steps: short memory first, (1 + n) / (10 + n), never above `decay`."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+class Batches:
+    """Makes the batch of any step, from its number alone."""
+
+    def __init__(
+        self,
+        latents: Latents,
+        samples: Samples,
+        task: Task,
+        encoding: Encoding,
+        model: DenoisingModel,
+        recipe: Recipe,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.latents, self.samples, self.task, self.encoding = latents, samples, task, encoding
+        self.model, self.recipe, self.size, self.seed, self.device = model, recipe, batch_size, seed, device
+        self.null_text = model.embed([""]).to(device)
+        self._orders: dict[int, Tensor] = {}
+
+    def items(self, step: int) -> list[int]:
+        """Items of step `step`: every item once per epoch, in an order of that epoch's own."""
+        n = len(self.latents)
+        return [int(self._order(p // n)[p % n]) for p in range(step * self.size, (step + 1) * self.size)]
+
+    def raw(self, step: int) -> tuple[Tensor, Any] | None:
+        """Photographs (B, 3, H, W) and collated truths of the step, where targets are corrupted; else None."""
+        if not self.recipe.aug.corrupts:
+            return None
+        loaded = [self.samples[self.latents.items[i].sample] for i in self.items(step)]
+        side = self.model.resolution
+        truths = [self.task.resize(sample.truth, side, side) for sample in loaded]
+        return cache.photos(loaded, side), self.task.collate(truths)
+
+    def batch(self, step: int, raw: tuple[Tensor, Any] | None) -> Batch:
+        """The batch of a step. raw: what `raw(step)` gave."""
+        items = self.items(step)
+        ids = [self.latents.items[i].name(self.latents.ids) for i in items]
+
+        def names(purpose: str) -> list[tuple[str | int, ...]]:
+            return [(purpose, self.seed, step, name) for name in ids]
+
+        x0 = self.latents.target(items)
+        shape = x0.shape[1:]
+        t, weight = self.recipe.draws.draw(uniform((), names("timestep")), step)
+        image, text = self._dropped(items, uniform((), names("dropout")))
+        x0 = x0.to(self.device)
+        shown = x0 if raw is None else self._corrupted(items, ids, raw, t.to(self.device), names)
+        return Batch(
+            x0,
+            shown,
+            normal(shape, names("noise")).to(self.device),
+            normal(shape, names("exposure")).to(self.device),
+            t.to(self.device),
+            weight.to(self.device),
+            image,
+            text,
+        )
+
+    def _corrupted(self, items: Sequence[int], ids: Sequence[str], raw: Any, t: Tensor, names: Callable) -> Tensor:
+        """x0': the target as the drift of sampling might have left it, encoded with the clean one's posterior noise."""
+        photos, truth = raw[0].to(self.device), cache.to_device(raw[1], self.device)
+        strength = self.recipe.aug.strength(t, self.recipe.noise)
+
+        def chance(corruption: Corruption, place: int) -> Tensor:
+            return uniform((corruption.draws,), names(f"corruption {place}")).float().to(self.device)
+
+        numbered = list(enumerate(self.recipe.corruptions))
+        for place, corruption in numbered:
+            if corruption.acts_on == "truth":
+                truth = corruption.corrupt(truth, strength, chance(corruption, place))
+        queries = [
+            self.encoding.queries(self.samples[self.latents.items[i].sample], ())[self.latents.items[i].query]
+            for i in items
+        ]
+        drawing: Drawing = self.encoding.encode(photos, truth, queries)
+        for place, corruption in numbered:
+            if corruption.acts_on == "drawing":
+                drawing = corruption.corrupt(drawing, strength, chance(corruption, place))
+        with torch.no_grad():
+            shape = self.latents.target(items[:1]).shape[1:]
+            return self.model.codec.encode(drawing.rgb, cache.posterior_noise(ids, shape).to(self.device))
+
+    def _dropped(self, items: Sequence[int], u: Tensor) -> tuple[Tensor, Tensor]:
+        """Conditionings with some samples' text, image or both replaced by null, so that guidance can be used."""
+        text_only, both, image_only = self.model.dropout
+        no_text = u < text_only + both
+        no_image = (u >= text_only) & (u < text_only + both + image_only)
+        image = self.latents.image(items).to(self.device)
+        text = self.latents.embedding(items, self.model).to(self.device)
+        image = torch.where(per_image(no_image.to(self.device)), torch.zeros_like(image), image)
+        text = torch.where(no_text.to(self.device)[:, None, None], self.null_text, text)
+        return image, text
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
+            self._orders = {epoch: permutation(len(self.latents), "order", self.seed, epoch), **self._orders}
+            self._orders = dict(list(self._orders.items())[:2])
+        return self._orders[epoch]
+
+
+class Trainer:
+    """Network, averaged network, optimiser: what a checkpoint holds."""
+
+    def __init__(self, model: DenoisingModel, recipe: Recipe, budget: Budget, precision: str) -> None:
+        self.model, self.recipe, self.budget, self.precision = model, recipe, budget, precision
+        self.network = model.network.train()
+        self.network.requires_grad_(True)
+        self.parameters = list(self.network.parameters())
+        groups: list[dict[str, Any]] = [{"params": self.parameters, "weight_decay": model.weight_decay}]
+        if learnt := list(recipe.draws.parameters()):
+            groups.append({"params": learnt, "weight_decay": 0.0})
+        self.optimizer = torch.optim.AdamW(groups, lr=budget.lr)
+        self.ema = [p.detach().clone() for p in self.parameters]
+        self.step = 0
+
+    def update(self, batch: Batch) -> Tensor:
+        """One optimiser step; the loss, detached, still on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.budget)
+        with autocast(self.precision, batch.x0.device):
+            loss = loss_of(self.model, self.recipe, batch, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.step += 1
+        torch._foreach_lerp_(
+            self.ema, [p.detach() for p in self.parameters], 1.0 - ema_decay(self.step, self.budget.ema)
+        )
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "network": [p.detach() for p in self.parameters],
+            "ema": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.recipe.draws.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.step = state["step"]
+        with torch.no_grad():
+            for kept, saved in zip([*self.parameters, *self.ema], [*state["network"], *state["ema"]]):
+                kept.copy_(saved)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.recipe.draws.load_state_dict(state["draws"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged network by parameter name, with buffers, float32 on the CPU."""
+        names = [name for name, _ in self.network.named_parameters()]
+        buffers = {name: b for name, b in self.network.named_buffers() if name in self.network.state_dict()}
+        return {k: v.detach().float().cpu().contiguous() for k, v in [*zip(names, self.ema), *buffers.items()]}
+
+
+def train(
+    folder: Path,
+    trainer: Trainer,
+    batches: Batches,
+    progress: Callable[[int, int], None],
+    logged: Callable[[int, float], None],
+) -> None:
+    """Train to the end of the budget and write `denoiser.safetensors` (averaged weights) and `log.json` into `folder`.
+
+    Goes on from `checkpoint.pt` when a killed attempt left one. Raises Diverged when the loss is not finite.
+    """
+    checkpoint = folder / "checkpoint.pt"
+    log: list[tuple[int, float]] = []
+    visits = torch.zeros(10, dtype=torch.int64)
+    seconds = 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        trainer.load(state["trainer"])
+        log, visits, seconds = [tuple(row) for row in state["log"]], state["visits"], state["seconds"]
+    total = trainer.budget.train_steps
+    begun = saved = time.monotonic()
+    recent: list[Tensor] = []
+    with ThreadPoolExecutor(1) as ahead:  # the next step's pictures are read while this step computes
+        waiting = ahead.submit(batches.raw, trainer.step)
+        while trainer.step < total:
+            raw = waiting.result()
+            waiting = ahead.submit(batches.raw, min(trainer.step + 1, total - 1))
+            batch = batches.batch(trainer.step, raw)
+            visits += torch.bincount(batch.t.cpu() * 10 // trainer.recipe.noise.steps, minlength=10)
+            recent.append(trainer.update(batch))
+            if trainer.step % LOG_EVERY == 0 or trainer.step == total:
+                loss = float(torch.stack(recent).mean())
+                recent = []
+                if not math.isfinite(loss):
+                    raise Diverged(
+                        f"the loss is {loss} after step {trainer.step}: try a lower --lr (now {trainer.budget.lr:g})"
+                    )
+                log.append((trainer.step, loss))
+                logged(trainer.step, loss)
+                progress(trainer.step, total)
+                # only where `recent` is empty, so that a resumed log is the undisturbed one
+                if time.monotonic() - saved > CHECKPOINT_SECONDS and trainer.step < total:
+                    saved = time.monotonic()
+                    state = {
+                        "trainer": trainer.state(),
+                        "log": log,
+                        "visits": visits,
+                        "seconds": seconds + saved - begun,
+                    }
+                    content = io.BytesIO()
+                    torch.save(state, content)
+                    write_bytes(checkpoint, content.getvalue())
+    write_bytes(folder / "denoiser.safetensors", save(trainer.weights()))
+    write_json(folder / "log.json", {"loss": log, "visits": visits.tolist()})
+    write_json(folder / "seconds.json", {"train": seconds + time.monotonic() - begun})
+    checkpoint.unlink(missing_ok=True)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    """bf16 autocast, or nothing for fp32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+__all__ = ["Batch", "Batches", "Diverged", "Recipe", "Trainer", "learning_rate", "loss_of", "train"]

@@ -100,6 +100,10 @@ class Ris:
             raise ValueError(f"no_target is 0 or 1, got {no_target}")
         self.no_target = no_target
 
+    def resize(self, truth: Any, height: int, width: int) -> np.ndarray:
+        """A mask (H, W) at another size, by the nearest pixel: (height, width) bool."""
+        return nearest(np.asarray(truth, bool), (height, width))
+
     def collate(self, truths: Sequence[Any]) -> Tensor:
         """B masks (H, W), arrays or tensors, of one size -> (B, H, W) bool."""
         import torch

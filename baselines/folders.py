@@ -108,7 +108,12 @@ class InstructPix2Pix:
         return tokenizer
 
     def condition(self, images: Tensor) -> Tensor:
-        """Photographs (B, 3, H, W) in [-1, 1] -> image latents (B, C, h, w), not noisy; zeros: "no image"."""
+        """Photographs (B, 3, H, W) in [-1, 1] -> image latents (B, C, h, w), not noisy; zeros stand for "no image".
+
+        Zeros, too, where the network takes no image: conditionings with and without it are then known to be equal.
+        """
+        if not self.reads_image:
+            return images.new_zeros(len(images), *self.codec.shape(*images.shape[-2:]))
         return self.codec.mode(images) if self.image_latent == "unscaled_mode" else self.codec.encode(images)
 
     @torch.no_grad()

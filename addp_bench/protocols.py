@@ -25,11 +25,25 @@ if TYPE_CHECKING:
 class Metric(Protocol):
     """A number made of per-sample sufficient statistics, so that any subset or resample of samples can be judged."""
 
-    id: str  # stable name, such as "oiou"
-    label: str  # how tables print it, such as "oIoU"
-    unit: str  # "points" (stored in [0, 1], shown x 100) or a physical unit such as "m"
-    higher_is_better: bool
-    version: int  # goes up when the number would change
+    @property
+    def id(self) -> str:
+        """Stable name, such as "oiou"."""
+
+    @property
+    def label(self) -> str:
+        """How tables print it, such as "oIoU"."""
+
+    @property
+    def unit(self) -> str:
+        """Either "points" (stored in [0, 1], shown x 100) or a physical unit such as "m"."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Its direction."""
+
+    @property
+    def version(self) -> int:
+        """Goes up when the number would change."""
 
     def value(self, statistics: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> np.ndarray:
         """statistics: columns (N,) float64. counts: (R, N), how often each sample stands in each of R resamples.

@@ -7,6 +7,7 @@ are renamed into place when whole, so a record either stands or does not.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from addp_bench.errors import BadData, BadRequest, NothingSelected
-from addp_bench.statistics import STATISTICS, Statistics, read_statistics, write_statistics
+from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
+from addp_bench.statistics import STATISTICS, Statistics, read_statistics
 from addp_bench.store import storage_errors
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class _Metric(TypedDict):
     higher_is_better: bool
     version: int
     reason: str | None  # why there is no value
+    formula: NotRequired[dict[str, Any]]  # how it is made of the statistics, where one of our sums says it
 
 
 @_open
@@ -124,6 +127,7 @@ class _Body(TypedDict):
 
 
 _BODY = TypeAdapter(_Body)
+_FORMULAS = {kind.__name__: kind for kind in (MeanOf, RatioOfSums, ShareAtLeast)}
 
 
 # --------------------------------------------------------------------------------------------------- values
@@ -179,25 +183,37 @@ class Record:
         """Rows of statistics.npz. Raises BadData when they are missing, damaged or not those of this record."""
         if self.folder is None:
             raise BadData(f"record {self.id} was not written yet; it has no statistics")
-        statistics = read_statistics(self.folder / STATISTICS)
-        if (met := statistics.digest()) != (said := self.result["statistics"]["sha256"]):
-            raise BadData(f"{self.folder / STATISTICS}: digest {met[:12]} is not the record's {said[:12]}; run `retry`")
-        return statistics
+        return read_statistics(self.folder / STATISTICS, self.result["statistics"]["sha256"])
 
 
 def metric_entry(metric: Metric, value: float, reason: str = "") -> dict[str, Any]:
-    """A metric as records hold it: nan becomes null with `reason`, which may then not be empty (BadData)."""
+    """A metric as records hold it: nan becomes null with `reason`, which may then not be empty (BadData).
+
+    Metrics of addp_bench.metrics leave their formula, so that tables can make intervals without the task.
+    """
     absent = math.isnan(value)
     if absent and not reason:
         raise BadData(f"metric {metric.id} has no value; a record must say why")
-    return {
-        "label": metric.label,
-        "value": None if absent else float(value),
-        "unit": metric.unit,
-        "higher_is_better": metric.higher_is_better,
-        "version": metric.version,
-        "reason": reason if absent else None,
-    }
+    said = {name: getattr(metric, name) for name in ("label", "unit", "higher_is_better", "version")}
+    entry = {**said, "value": None if absent else float(value), "reason": reason if absent else None}
+    if type(metric) in _FORMULAS.values():
+        entry["formula"] = {
+            "kind": type(metric).__name__,
+            **{f.name: getattr(metric, f.name) for f in fields(metric) if f.name not in (*said, "id")},  # type: ignore[arg-type]
+        }
+    return entry
+
+
+def metric_of(record: Record, name: str) -> Metric | None:
+    """The metric of a record, made again from its formula; None where it has none or one of another version of ours."""
+    entry = record.result["metrics"][name]
+    formula = dict(entry.get("formula", {}))
+    kind = _FORMULAS.get(formula.pop("kind", ""))
+    said = {key: entry[key] for key in ("label", "unit", "higher_is_better", "version")}
+    try:
+        return kind(id=name, **said, **formula) if kind else None
+    except TypeError:
+        return None
 
 
 def clean(text: str) -> str:
@@ -220,7 +236,8 @@ def write(folder: Path, body: Mapping[str, Any], statistics: Statistics) -> Reco
     body: as record.json; `result.statistics` is filled in here. Raises BadData for a body that breaks the schema or
     holds NaN, StorageProblem when the folder cannot be written.
     """
-    result = {**body["result"], "statistics": {"sha256": statistics.digest()}}
+    packed = statistics.packed()
+    result = {**body["result"], "statistics": {"sha256": hashlib.sha256(packed).hexdigest()}}
     body = {**body, "result": result}
     record = Record(body, folder)
     try:
@@ -233,7 +250,7 @@ def write(folder: Path, body: Mapping[str, Any], statistics: Statistics) -> Reco
         with storage_errors(folder.parent):
             scratch.mkdir(parents=True)
             _write_flushed(scratch / RECORD, content)
-            write_statistics(scratch / STATISTICS, statistics)
+            _write_flushed(scratch / STATISTICS, packed)
             _sync(scratch)
             if folder.exists():  # a folder cannot be renamed over a full one
                 folder.rename(old)

@@ -7,13 +7,14 @@ and the attributes `a_*` by which results are sliced. Nothing here ever unpickle
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from addp_bench.errors import BadData
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 STATISTICS = "statistics.npz"
+_NUMBERS, _PLAIN = "f", "Ubif"
+_WORDS = {_NUMBERS: "float64", _PLAIN: "text, whole numbers, float64 or booleans", "U": "text"}
+_DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -37,38 +41,29 @@ class Statistics:
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, array in self.arrays().items():
-            kinds = {"s": "f", "a": "Ubif"}.get(name[0] if name[1:2] == "_" else "", "U")
-            if array.ndim != 1 or array.dtype.kind not in kinds or (kinds == "f" and array.itemsize != 8):
-                raise BadData(f"statistics: {name} is {array.dtype} {array.shape}; expected a plain column ({kinds})")
-            if len(array) != len(self.ids):
-                raise BadData(f"statistics: {name} has {len(array)} rows, ids has {len(self.ids)}")
-        if len(set(self.ids.tolist())) != len(self.ids):
+        rows = len(self.ids)
+        _check("ids", self.ids, "U", rows)
+        _check("image_ids", self.image_ids, "U", rows)
+        for columns, kinds in ((self.columns, _NUMBERS), (self.attributes, _PLAIN)):
+            if not isinstance(columns, _Stored):  # those are checked when they are unpacked
+                for name, column in columns.items():
+                    _check(name, column, kinds, rows)
+        if len(set(self.ids.tolist())) != rows:
             raise BadData("statistics: a sample id stands twice; every sample is scored once")
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """As stored: ids, image_ids, s_*, a_*."""
-        columns = {f"s_{name}": column for name, column in self.columns.items()}
-        return {
-            "ids": self.ids,
-            "image_ids": self.image_ids,
-            **columns,
-            **{f"a_{name}": column for name, column in self.attributes.items()},
-        }
+    def packed(self) -> bytes:
+        """The content of a statistics.npz; the same bytes for the same statistics."""
+        import numpy as np
 
-    def digest(self) -> str:
-        """SHA-256 of names and contents; independent of file format, compression and padding of text."""
-        total = hashlib.sha256()
-        for name, array in sorted(self.arrays().items()):
-            if array.dtype.kind == "U":
-                kind, content = "U", "\x1f".join(array.tolist()).encode()
-            else:
-                kind, content = array.dtype.newbyteorder("<").str, array.astype(array.dtype.newbyteorder("<")).tobytes()
-            total.update(f"{name}:{kind}:{len(array)}:{len(content)}:".encode() + content)
-        return total.hexdigest()
+        arrays = {"ids": self.ids, "image_ids": self.image_ids}
+        arrays |= {f"s_{name}": column for name, column in self.columns.items()}
+        arrays |= {f"a_{name}": column for name, column in self.attributes.items()}
+        content = io.BytesIO()
+        np.savez_compressed(content, **dict(sorted(arrays.items())))  # type: ignore[arg-type]  # its stub sees a flag
+        return content.getvalue()
 
 
 def statistics_of(
@@ -100,30 +95,69 @@ def _column(values: Sequence[str | int | float | bool]) -> np.ndarray:
     return np.array(values) if one_type else np.array([str(v) for v in values])
 
 
-def read_statistics(file: Path) -> Statistics:
-    """Rows of a statistics.npz. Raises BadData, naming the file. Pickled objects are refused, never loaded."""
+def read_statistics(file: Path, sha256: str | None = None) -> Statistics:
+    """Rows of a statistics.npz; columns are unpacked when they are asked for. sha256: what the file's must be.
+
+    Raises BadData, naming the file. Pickled objects are refused, never loaded.
+    """
     import numpy as np
 
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as broken:
-        raise BadData(f"{file}: cannot be read ({broken})") from broken
-    columns = {name[2:]: array for name, array in arrays.items() if name.startswith("s_")}
-    attributes = {name[2:]: array for name, array in arrays.items() if name.startswith("a_")}
+        content = file.read_bytes()
+    except OSError as missing:
+        raise BadData(f"{file}: cannot be read ({missing.strerror})") from missing
+    if sha256 is not None and (met := hashlib.sha256(content).hexdigest()) != sha256:
+        raise BadData(f"{file}: its SHA-256 begins {met[:12]}, the record says {sha256[:12]}; run the cell again")
     try:
-        return Statistics(arrays["ids"], arrays["image_ids"], columns, attributes)
-    except KeyError as missing:
-        raise BadData(f"{file}: has no {missing}") from missing
+        stored = np.load(io.BytesIO(content), allow_pickle=False)
+        ids, image_ids = stored["ids"], stored["image_ids"]
+        rows = len(ids)
+        return Statistics(
+            ids, image_ids, _Stored(file, stored, "s_", _NUMBERS, rows), _Stored(file, stored, "a_", _PLAIN, rows)
+        )
     except BadData as wrong:
         raise BadData(f"{file}: {wrong}") from wrong
+    except _DAMAGE as broken:
+        raise BadData(f"{file}: cannot be read ({broken})") from broken
 
 
 def write_statistics(file: Path, statistics: Statistics) -> None:
-    """Write them, flushed to disk."""
-    import numpy as np
-
+    """Write a statistics.npz, flushed to disk."""
     with file.open("wb") as stream:
-        np.savez_compressed(stream, **statistics.arrays())  # type: ignore[arg-type]  # numpy's stub takes the flag for a column
+        stream.write(statistics.packed())
         stream.flush()
         os.fsync(stream.fileno())
+
+
+class _Stored(Mapping[str, "np.ndarray"]):
+    """Columns of an open npz, unpacked and checked when they are first asked for."""
+
+    def __init__(self, file: Path, stored: Any, prefix: str, kinds: str, rows: int) -> None:
+        self._file, self._stored, self._prefix, self._kinds, self._rows = file, stored, prefix, kinds, rows
+        self._names = [name.removeprefix(prefix) for name in stored.files if name.startswith(prefix)]
+        self._unpacked: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._unpacked:
+            if name not in self._names:
+                raise KeyError(name)
+            try:
+                self._unpacked[name] = _check(name, self._stored[self._prefix + name], self._kinds, self._rows)
+            except (BadData, *_DAMAGE) as broken:
+                raise BadData(f"{self._file}: {broken}") from broken
+        return self._unpacked[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _check(name: str, column: np.ndarray, kinds: str, rows: int) -> np.ndarray:
+    """kinds: as in numpy's dtype.kind; a float column must be 64 bits wide."""
+    if column.ndim != 1 or column.dtype.kind not in kinds or (column.dtype.kind == "f" and column.itemsize != 8):
+        raise BadData(f"statistics: {name} is {column.dtype} {column.shape}; expected one column of {_WORDS[kinds]}")
+    if len(column) != rows:
+        raise BadData(f"statistics: {name} has {len(column)} rows, ids has {rows}")
+    return column

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from addp_bench.errors import BadData, BadRequest, NothingSelected, StorageProblem
-from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, write
+from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
+from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, metric_of, write
 from addp_bench.statistics import Statistics, read_statistics, statistics_of
 
 SOME = statistics_of(
@@ -71,11 +72,13 @@ def test_what_is_written_is_read_back_exactly(tmp_path):
     assert again.statistics.attributes["size"].dtype == np.float64
 
 
-def test_the_same_results_have_the_same_digest_however_they_are_stored():
-    padded = Statistics(SOME.ids.astype("<U40"), SOME.image_ids, dict(reversed(SOME.columns.items())), SOME.attributes)
-    assert padded.digest() == SOME.digest()
-    changed = {**SOME.columns, "union": np.nextafter(SOME.columns["union"], 9)}
-    assert Statistics(SOME.ids, SOME.image_ids, changed, SOME.attributes).digest() != SOME.digest()
+def test_the_digest_is_that_of_the_file_and_the_same_for_the_same_statistics(tmp_path):
+    record = written(tmp_path)
+    content = (record.folder / "statistics.npz").read_bytes()
+    assert record.result["statistics"]["sha256"] == hashlib.sha256(content).hexdigest()
+    reordered = Statistics(SOME.ids, SOME.image_ids, dict(reversed(SOME.columns.items())), SOME.attributes)
+    assert reordered.packed() == content
+    assert load(record.folder).statistics.packed() == content
 
 
 def test_a_second_writing_replaces_the_first_and_leaves_nothing_else(tmp_path):
@@ -91,7 +94,7 @@ def test_a_writing_that_fails_leaves_the_old_record_alone(tmp_path, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("addp_bench.records.write_statistics", full)
+    monkeypatch.setattr("addp_bench.records._write_flushed", full)
     with pytest.raises(StorageProblem, match="no space left"):
         written(tmp_path, value=0.75)
     monkeypatch.undo()
@@ -121,6 +124,23 @@ def test_a_metric_without_a_value_says_why():
     assert absent["reason"] == "nothing was scored"
     with pytest.raises(BadData, match="must say why"):
         metric_entry(_OIoU(), float("nan"))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        RatioOfSums(id="oiou", label="oIoU", numerator="intersection", denominator="union", version=3),
+        MeanOf(id="rms", label="RMS", unit="m", higher_is_better=False, column="union"),
+        ShareAtLeast(id="pr50", label="Pr@0.5", column="intersection", threshold=0.5, inclusive=False),
+    ],
+    ids=lambda metric: metric.id,
+)
+def test_a_metric_can_be_made_again_from_a_record_alone(tmp_path, metric):
+    entry = metric_entry(metric, float(metric.value(SOME.columns)))
+    record = load(written(tmp_path, metrics={metric.id: entry}).folder)
+    assert metric_of(record, metric.id) == metric
+    other = load(written(tmp_path, metrics={metric.id: {**entry, "formula": {"kind": "os.system"}}}).folder)
+    assert metric_of(other, metric.id) is None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +197,7 @@ def test_statistics_that_were_changed_are_noticed(tmp_path):
     other = statistics_of(["x"], ["x"], [{"intersection": 1.0, "union": 1.0}])
     write(two.folder, {**body("two")}, other)
     (one.folder / "statistics.npz").write_bytes((two.folder / "statistics.npz").read_bytes())
-    with pytest.raises(BadData, match="digest"):
+    with pytest.raises(BadData, match="its SHA-256 begins"):
         _ = load(one.folder).statistics
     (one.folder / "statistics.npz").unlink()
     with pytest.raises(BadData, match=r"statistics\.npz: cannot be read"):
@@ -190,11 +210,23 @@ def test_pickled_objects_are_refused(tmp_path):
         read_statistics(tmp_path / "statistics.npz")
 
 
+def test_a_damaged_column_is_named_when_it_is_asked_for(tmp_path):
+    np.savez(tmp_path / "s.npz", ids=SOME.ids, image_ids=SOME.ids, s_short=np.zeros(2), s_bad=np.array([{}] * 3))
+    columns = read_statistics(tmp_path / "s.npz").columns
+    assert set(columns) == {"short", "bad"}
+    with pytest.raises(BadData, match=r"s\.npz: statistics: short has 2 rows, ids has 3"):
+        _ = columns["short"]
+    with pytest.raises(BadData, match=r"s\.npz: Object arrays cannot be loaded"):
+        _ = columns["bad"]
+    with pytest.raises(KeyError):
+        _ = columns["none"]
+
+
 def test_columns_must_be_plain_and_of_one_length():
     ids = np.array(["a", "b"])
-    with pytest.raises(BadData, match="s_x has 1 rows, ids has 2"):
+    with pytest.raises(BadData, match="x has 1 rows, ids has 2"):
         Statistics(ids, ids, {"x": np.zeros(1)})
-    with pytest.raises(BadData, match="s_x is float32"):
+    with pytest.raises(BadData, match="x is float32"):
         Statistics(ids, ids, {"x": np.zeros(2, np.float32)})
     with pytest.raises(BadData, match="stands twice"):
         Statistics(np.array(["a", "a"]), ids, {"x": np.zeros(2)})

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addp_bench import __version__
-from addp_bench.errors import BadPlugin, StorageProblem, UnknownName, unknown
+from addp_bench.errors import BadPlugin, UnknownName, unknown
 from addp_bench.home import home
 from addp_bench.installed import installed, module_files
 from addp_bench.spec import KINDS, tidy
-from addp_bench.store import digest, storage_errors, write_json
+from addp_bench.store import digest, write_json
 
 if TYPE_CHECKING:
     from addp_bench.loading import Loaded
@@ -114,11 +114,12 @@ def _installed(say: Callable[[str], None]) -> Catalogue:
 
     made = describe(load())
     try:
-        with storage_errors(file.parent):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, {"key": key, **asdict(made)})
-    except StorageProblem as problem:
-        say(f"the catalogue cannot be kept, so every call loads all plugins again: {problem}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"key": key, **asdict(made)})
+    except OSError as problem:
+        say(
+            f"the catalogue cannot be kept ({problem}), so every call loads all plugins; set ADDP_HOME to a free folder"
+        )
     return made
 
 

@@ -113,4 +113,5 @@ def _reader_left() -> int:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    # names and values met in data are part of messages; nothing in them may steer the terminal
+    click.echo("".join(c for c in words if c == "\n" or c.isprintable()), err=True)

@@ -60,11 +60,6 @@ class Cell:
     def name(self, kind: str) -> str:
         return self.choices[kind].name
 
-    def source(self) -> Cell:
-        """The uniformly trained cell that perception statistics are measured on: equal in all but weights and augmentation."""
-        plain = {k: Choice(n, {}) for k, n in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))}
-        return dataclasses.replace(self, choices={**self.choices, **plain}, corruption=())
-
     def describe(self) -> str:
         """One line: what distinguishes cells in a listing."""
         if not self.denoises:

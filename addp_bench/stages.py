@@ -12,6 +12,7 @@ digests of the code that computes it and of its plugins, and the keys of its inp
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import re
@@ -85,6 +86,14 @@ class Planner:
         )
         return Plan(cell, self._score(cell, predict))
 
+    def source(self, cell: Cell) -> Cell:
+        """The uniformly trained cell that perception statistics are measured on: equal in all but what ADDP adds."""
+        plain = {
+            kind: self.registry.resolve(kind, Choice(name))
+            for kind, name in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))
+        }
+        return dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=())
+
     def dataset(self, choice: Choice) -> Any:
         """The built dataset of a choice, once."""
         if str(choice) not in self._datasets:
@@ -102,7 +111,7 @@ class Planner:
             if source is not None and Path(source).suffix == ".json":
                 contribution = {"file": file_digest(_existing(Path(source)))}
             else:
-                measured_on = self._train(cell.source()) if source is None else self._train_of(source)
+                measured_on = self._train(self.source(cell)) if source is None else self._train_of(source)
                 stage = self._contribution(cell, measured_on, weights)
                 inputs.append(stage)
                 contribution = stage.key

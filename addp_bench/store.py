@@ -207,7 +207,7 @@ def storage_errors(root: Path) -> Iterator[None]:
                 f"no space left while writing below {root}. Finished stages are kept; free some space and run the same "
                 "command again."
             ) from problem
-        if problem.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if problem.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise StorageProblem(
                 f"cannot write below {root}: {problem.strerror}. Name another folder with --runs DIR "
                 "(caches: set ADDP_HOME)."

@@ -1,0 +1,214 @@
+"""Whole runs, on a random model of Stable Diffusion's shape and a dataset of coloured squares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bench
+from addp_bench import training
+from addp_bench.errors import BadRequest, StorageProblem
+from addp_bench.hookspecs import hookimpl
+from addp_bench.loading import load
+
+MAIN = {"weights": ["perception_stats"], "aug": ["linear"]}
+
+
+@pytest.fixture(scope="module")
+def main_job(sd15: Path, tmp_path_factory: pytest.TempPathFactory):
+    """`run --task ris --weights perception_stats --aug linear`, in miniature."""
+    runs = tmp_path_factory.mktemp("runs")
+    return (runs, *bench.run(bench.request(sd15, MAIN), runs))
+
+
+def test_the_main_job_trains_measures_trains_again_and_leaves_a_record(main_job):
+    runs, at, (plan,), finished = main_job
+    assert not finished.failures
+    kinds = [stage.kind for stage in plan.stages()]
+    assert kinds == ["latents", "train", "latents", "predict", "contribution", "train", "latents", "predict", "score"]
+    record = finished.records[plan.id]
+    result = record.result
+    assert result["choices"]["target"]["name"] == "x0", "what --aug linear implies"
+    assert [c["name"] for c in result["choices"]["corruption"]] == ["location", "shape", "color"]
+    assert result["samples"] == {"asked": 6, "scored": 6, "failed": 0}
+    assert sum(result["timestep_mass"]) == pytest.approx(1.0)
+    assert result["timestep_mass"] == pytest.approx(result["contribution"]["group_probabilities"])
+    assert result["curve"]["t"] == [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]
+    assert set(record.provenance["attempts"].values()) == {1}
+    assert len(record.statistics.ids) == 6
+
+
+def test_a_finished_run_is_not_done_again(main_job, sd15):
+    runs, _, (plan,), finished = main_job
+    before = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.is_file()}
+    _, _, again = bench.run(bench.request(sd15, MAIN), runs)
+    assert again.computed == 0
+    assert again.records[plan.id].body == finished.records[plan.id].body
+    assert {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.is_file()} == before
+
+
+def test_cells_share_their_source_and_its_statistics(main_job, sd15):
+    runs, _, _, _ = main_job
+    _, planned, finished = bench.run(bench.request(sd15, {**MAIN, "aug": ["none", "linear"], "target": ["x0"]}), runs)
+    assert len(planned) == 2
+    assert finished.computed == 3, "only train, predict and score of the cell without augmentation are new"
+    uniform = bench.plans(bench.request(sd15, {"target": ["x0"]}), runs)[1][0]
+    assert uniform.score.inputs[0].input("train").key == planned[1].stages()[1].key, "the uniform cell is the source"
+
+
+def test_statistics_do_not_depend_on_how_the_evaluation_is_cut(sd15, tmp_path):
+    def contribution(**overrides):
+        planned = bench.plans(bench.request(sd15, MAIN, overrides=overrides), tmp_path)[1][0]
+        return next(s.key for s in planned.stages() if s.kind == "contribution")
+
+    assert contribution() == contribution(limit=3) == contribution(sampling_steps=20)
+    assert contribution() != contribution(stats_samples=13)
+
+
+def test_answers_do_not_depend_on_batch_size_or_on_how_many_are_judged(main_job, sd15):
+    runs, at, (plan,), finished = main_job
+    whole = _x0(at, plan)
+    loaded = load([bench.DOTS])
+    small, (few,), _ = bench.run(bench.request(sd15, MAIN, overrides={"limit": 5}), runs, loaded, batch=2)
+    assert few.id != plan.id
+    np.testing.assert_allclose(_x0(small, few), whole[:5], atol=1e-4)
+
+
+def _x0(at, plan):
+    predict = next(s for s in reversed(plan.stages()) if s.kind == "predict")
+    return np.concatenate([np.load(p) for p in sorted(at.folder(predict).glob("x0-*.npy"))])
+
+
+class Dies:
+    """Stands for a process that is killed at a training step: what it raises is not caught as a cell's failure."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def addp_bench_train_step(self, cell, step, loss):
+        if step == self.step:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_goes_on_and_makes_the_same_weights(sd15, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "LOG_EVERY", 2)
+    asked = bench.request(sd15, {"aug": ["linear"]}, overrides={"train_steps": 9, "limit": 2})
+    _, (plan,), quiet = bench.run(asked, tmp_path / "quiet")
+
+    loaded = load([bench.DOTS])
+    dying = Dies(6)
+    loaded.hooks.register(dying)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(asked, tmp_path / "killed", loaded)
+    steps: list[int] = []
+
+    class Sees:
+        @hookimpl
+        def addp_bench_train_step(self, cell, step, loss):
+            steps.append(step)
+
+    loaded.hooks.unregister(dying)
+    loaded.hooks.register(Sees())
+    again, _, resumed = bench.run(asked, tmp_path / "killed", loaded)
+    assert steps == [6, 8, 9], "it began after the checkpoint of step 4"
+    train = next(s for s in plan.stages() if s.kind == "train")
+    assert again.runs.attempts(train) == 2
+    assert resumed.records[plan.id].result == quiet.records[plan.id].result
+    one, other = (tmp_path / name / "stages" / train.name / "denoiser.safetensors" for name in ("quiet", "killed"))
+    assert one.read_bytes() == other.read_bytes()
+    assert not list((tmp_path / "killed" / "work").iterdir()), "nothing half-done is left"
+
+
+def test_a_cell_that_diverges_fails_alone(sd15, tmp_path):
+    asked = bench.request(sd15, {"weights": ["uniform", "diffusion"]})
+    loaded, planned = bench.plans(asked, tmp_path)
+    train = next(s for s in planned[0].stages() if s.kind == "train")
+    at = bench.Bench(loaded.registry, loaded.hooks, tmp_path, progress=bench.Progress(quiet=True))
+    real = at._train
+
+    def spoilt(stage, cell, folder):
+        if stage.key == train.key:
+            raise training.Diverged("the loss is nan after step 20")
+        real(stage, cell, folder)
+
+    at._train = spoilt
+    finished = at.run(planned, loaded.registry.build("executor", "local"))
+    assert list(finished.failures) == [planned[0].id]
+    assert isinstance(finished.failures[planned[0].id], training.Diverged)
+    assert list(finished.records) == [planned[1].id]
+
+
+def test_a_learning_rate_that_breaks_the_network_is_said_so(sd15, tmp_path):
+    asked = bench.request(sd15, overrides={"lr": 1e30, "train_steps": 4})
+    _, (plan,), finished = bench.run(asked, tmp_path)
+    assert isinstance(finished.failures[plan.id], training.Diverged)
+    assert "--lr" in str(finished.failures[plan.id])
+
+
+def test_statistics_from_a_file_and_from_a_cell_are_those_of_the_cell(main_job, sd15, tmp_path):
+    runs, at, (plan,), finished = main_job
+    file = tmp_path / "stats.json"
+    file.write_text(json.dumps(finished.records[plan.id].result["contribution"]))
+    asked = bench.request(sd15, {"weights": [f"perception_stats:from={file}"], "aug": ["linear"]})
+    _, (from_file,), done = bench.run(asked, runs)
+    assert [s.kind for s in from_file.stages()] == ["latents", "train", "latents", "predict", "score"]
+    assert done.records[from_file.id].result["timestep_mass"] == finished.records[plan.id].result["timestep_mass"]
+
+    source = bench.run(bench.request(sd15, {"target": ["x0"]}), runs)[1][0]
+    asked = bench.request(sd15, {"weights": [f"perception_stats:from={source.id}"], "aug": ["linear"]})
+    (from_cell,) = bench.plans(asked, runs)[1]
+    mine, its = ([s.key for s in p.stages() if s.kind == "contribution"] for p in (plan, from_cell))
+    assert mine == its
+
+
+def test_epsilon_with_corrupted_targets_is_refused_with_the_reason_unless_forced(sd15, tmp_path):
+    loaded = load([bench.DOTS])
+    axes = {"aug": ["linear"], "target": ["epsilon"]}
+    resolution = bench.resolve(bench.request(sd15, axes), loaded.registry)
+    assert not resolution.cells
+    assert "draw the corrupted answer" in resolution.impossible[0][1]
+    assert bench.resolve(bench.request(sd15, axes, force=True), loaded.registry).cells
+
+
+def test_every_mistake_of_a_request_is_told_at_once(sd15, tmp_path):
+    axes = {"weights": ["unifrom", "min_snr:gamma=x"], "aug": ["linear:intensty=2"]}
+    with pytest.raises(BadRequest) as told:
+        bench.plans(bench.request(sd15, axes), tmp_path)
+    text = str(told.value)
+    assert "Did you mean 'uniform'?" in text
+    assert "Did you mean 'intensity'?" in text
+    assert len(told.value.problems) == 3
+
+
+def test_a_runs_folder_that_cannot_be_written_is_one_clear_error(sd15, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(StorageProblem, match="runs"):
+        bench.run(bench.request(sd15), blocked / "runs")
+
+
+def test_a_training_step_and_a_sampling_step_run_on_the_meta_device(sd15):
+    """No hidden synchronisation and no stray device: values that do not exist cannot be waited for."""
+    loaded = load([bench.DOTS])
+    _, (plan,) = bench.plans(bench.request(sd15, {"aug": ["linear"], "target": ["x0"]}), Path("nowhere"), loaded)
+    at = bench.Bench(loaded.registry, loaded.hooks, Path("nowhere"), progress=bench.Progress(quiet=True))
+    model = at.build("model", plan.cell)
+    recipe = at.recipe(plan.cell, model, None)
+    model = model.to("meta")
+    model.network.to("meta")
+
+    def on_meta(*shape):
+        return torch.empty(shape, device="meta")
+
+    latent = on_meta(2, 4, 8, 8)
+    t = torch.zeros(2, dtype=torch.int64, device="meta")
+    text = on_meta(2, 77, 32)
+    batch = training.Batch(latent, latent, latent, latent, t, on_meta(2), latent, text)
+    training.loss_of(model, recipe, batch, 0).backward()
+    assert all(p.grad is not None and p.grad.device.type == "meta" for p in model.network.parameters())

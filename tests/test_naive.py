@@ -1,0 +1,84 @@
+"""The predictors that know nothing, or everything."""
+
+import numpy as np
+import pytest
+from refcoco_miniature import build
+
+from addp_bench.baselines import naive
+from addp_bench.baselines.naive import Constant, LargestObject, RandomObject, Truth
+from addp_bench.errors import BadData, UnknownName
+from addp_bench.registry import Registry
+from addp_bench.tasks.refcoco import RefCoco
+from addp_bench.tasks.ris import Ris
+from addp_bench.types import Sample
+
+# pycocotools' compiled part has an __array__ of before numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+INSTANCE = np.array([[0, 1, 1], [3, 3, 3], [0, 4, 1]], np.uint8)
+SAMPLE = Sample("a", "a", np.zeros((3, 3, 3), np.uint8), INSTANCE == 4, "it", {"instance": INSTANCE})
+
+
+def draw(seed):
+    return RandomObject().predict(SAMPLE, "ris", np.random.default_rng(seed))
+
+
+def test_constants_answer_nothing_or_everything():
+    rng = np.random.default_rng(0)
+    assert Constant().predict(SAMPLE, "ris", rng).sum() == 0
+    assert Constant("everything").predict(SAMPLE, "ris", rng).tolist() == [[True] * 3] * 3
+
+
+def test_random_takes_each_object_equally_often_and_never_the_background():
+    masks = [draw(seed) for seed in range(600)]
+    assert all((INSTANCE[mask] == INSTANCE[mask][0]).all() for mask in masks)
+    chosen = np.bincount([INSTANCE[mask][0] for mask in masks], minlength=5)
+    assert chosen[[0, 2]].sum() == 0
+    assert np.abs(chosen[[1, 3, 4]] - 200).max() < 60  # five standard deviations
+    assert np.array_equal(draw(7), draw(7))
+
+
+def test_the_largest_object_is_the_one_with_most_pixels_and_of_equals_the_first():
+    assert np.array_equal(LargestObject().predict(SAMPLE, "ris", np.random.default_rng(0)), INSTANCE == 1)
+
+
+def test_truth_is_the_truth_of_any_task():
+    assert Truth().predict(SAMPLE, "depth", np.random.default_rng(0)) is SAMPLE.truth
+
+
+@pytest.mark.parametrize("predictor", [RandomObject(), LargestObject()])
+def test_who_chooses_among_objects_needs_objects(predictor):
+    rng = np.random.default_rng(0)
+    with pytest.raises(BadData, match="sample b comes without the hint 'instance'"):
+        predictor.predict(Sample("b", "b", SAMPLE.image, SAMPLE.truth), "ris", rng)
+    with pytest.raises(BadData, match="sample c has no object"):
+        predictor.predict(Sample("c", "c", SAMPLE.image, SAMPLE.truth, "", {"instance": INSTANCE * 0}), "ris", rng)
+
+
+@pytest.mark.parametrize("predictor", [Constant(), RandomObject(), LargestObject()])
+def test_masks_are_no_answer_to_another_task(predictor):
+    with pytest.raises(UnknownName, match="depth"):
+        predictor.predict(SAMPLE, "depth", np.random.default_rng(0))
+
+
+def test_who_looks_at_the_truth_says_so():
+    registry = Registry()
+    naive.addp_bench_register(registry)
+    looking = {name: registry.get("model", name).factory.uses_truth for name in registry.names("model")}
+    assert looking == {"constant": False, "random": True, "largest_object": True, "truth": True}
+
+
+def test_on_photographs_they_stand_in_the_order_of_what_they_know(tmp_path):
+    samples = RefCoco(build(tmp_path / "refer")).samples("train", "ris")
+    judge = Ris().evaluator(Ris().protocols()["refcoco"])
+    miou = {}
+    for name, predictor in {
+        "nothing": Constant(), "random": RandomObject(), "largest": LargestObject(), "truth": Truth()
+    }.items():  # fmt: skip
+        rng = np.random.default_rng(0)
+        rows = [judge.statistics(sample, predictor.predict(sample, "ris", rng)) for sample in samples]
+        miou[name] = float(judge.metrics[1].value({"iou": np.array([row["iou"] for row in rows])}))
+    assert miou["nothing"] == 0.0
+    assert 0.0 < miou["random"] < 0.6
+    assert 0.0 < miou["largest"] < 0.6
+    assert miou["truth"] == 1.0

@@ -35,13 +35,13 @@ class MaskedMSE:
 
         A sample without a valid pixel has loss 0.
         """
-        error = (output.float() - target.float()).square().mean(dim=1)
         if valid is None:
-            return error.mean(dim=(1, 2))
+            return MSE().losses(output, target, None)
+        # before squaring, not a product after it: inf or nan outside must reach neither the loss nor its gradient
+        error = (output.float() - target.float()).where(valid[:, None], 0.0).square().mean(dim=1)
         count = valid.sum(dim=(1, 2)).float()
         share = count if self.over == "sample" else count.mean()
-        # where, not a product: what lies outside may be inf or nan and must not get in
-        return error.where(valid, 0.0).sum(dim=(1, 2)) / share.clamp(min=1.0 / len(error))
+        return error.sum(dim=(1, 2)) / share.clamp(min=1.0 / len(error))
 
 
 @hookimpl

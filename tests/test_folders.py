@@ -12,18 +12,13 @@ import torch
 from addp_bench.baselines import folders
 from addp_bench.baselines.folders import InstructPix2Pix, Tiny
 from addp_bench.baselines.surgery import widened
-from model_miniature import SIDE, build_instruct_pix2pix, build_sd15
+from model_miniature import SIDE, build_instruct_pix2pix
 from safetensors.torch import load_file, save_file
 
 from addp_bench.errors import BadData, BadModel, BadOption
 from addp_bench.registry import Registry
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-@pytest.fixture(scope="module")
-def sd15(tmp_path_factory):
-    return build_sd15(tmp_path_factory.mktemp("sd15"))
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +217,24 @@ def test_the_editing_stage_sees_the_image(eight_channels):
     assert model.condition(photo).abs().min() > 0
     with pytest.raises(BadModel, match="in_channels is 8; expected 4"):
         Tiny(stage="generate", path=str(eight_channels))
+
+
+SHIPPED = Path(folders.__file__).parent / "tiny" / "weights"
+
+
+@pytest.mark.skipif(not SHIPPED.is_dir(), reason="this checkout has no weights of tiny yet")
+@pytest.mark.parametrize("stage, image_channels", [("edit", 1), ("generate", 0)])
+def test_the_model_that_comes_along_opens_and_answers(stage, image_channels):
+    model = Tiny(stage=stage)
+    side, codec = model.resolution, model.codec
+    photo = noise(2, 3, side, side).clamp(-1, 1)
+    latents = codec.encode(photo)
+    assert latents.shape == (2, *codec.shape(side, side))
+    assert codec.decode(latents).shape == photo.shape
+    assert model.network.config.in_channels == (1 + image_channels) * codec.channels
+    output = model.forward(latents, torch.tensor([0, 999]), model.condition(photo), model.embed(["a red ball", ""]))
+    assert output.shape == latents.shape
+    assert output.isfinite().all()
 
 
 # ------------------------------------------------------------------------------------------------ refusals

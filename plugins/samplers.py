@@ -26,8 +26,8 @@ class DDIM:
 
     sigma^2 = eta^2 (s'^2 / s^2) (1 - a^2 / a'^2); a, s belong to t, and a', s' to t', the next and less noisy step.
 
-    From t it goes to t' = t - T // steps, as diffusers' DDIMScheduler does, also where rounding puts the next visited
-    timestep one aside (only when `steps` does not divide T, or with linspace). The last step goes to t' < 0.
+    From t it goes to t' = t - T // steps, as diffusers' DDIMScheduler does: the next visited timestep, exactly, where
+    `steps` divides T and spacing is no linspace; beside it otherwise (far beside it for a few linspace steps).
 
     eta: 0 is deterministic, 1 as noisy as DDPM.
 
@@ -36,13 +36,14 @@ class DDIM:
 
     steps_offset: added to every timestep of "leading"; Stable Diffusion uses 1.
 
-    set_alpha_to_one: a' = 1 at the last step; false takes a' of t = 0, as Stable Diffusion does.
+    set_alpha_to_one: the answer is the last estimate of x0; false leaves the noise of t = 0 in it, as pipelines that
+    ship with Stable Diffusion's settings do.
     """
 
     eta: float = 0.0
     spacing: Literal["trailing", "leading", "linspace"] = "trailing"
     steps_offset: int = 1
-    set_alpha_to_one: bool = False
+    set_alpha_to_one: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:
@@ -71,7 +72,7 @@ class DDIM:
     def trajectory(
         self, denoise: Denoise, start: Tensor, noise: Noise, steps: int, names: Sequence[tuple[str | int, ...]]
     ) -> Sequence[Step]:
-        """From start (B, C, h, w): every step's t and estimate of x0, noisiest first; the last one is the answer.
+        """From start (B, C, h, w): every step's t and estimate of x0, noisiest first; the last one holds the answer.
 
         names: B streams; with eta > 0 row i draws its noise at timestep t from the stream (*names[i], "ddim", t).
         """
@@ -90,6 +91,7 @@ class DDIM:
             if variance > 0:
                 white = normal(x_t.shape[1:], [(*name, "ddim", t) for name in names])
                 x_t = x_t + variance**0.5 * white.to(x_t)
+        visited[-1] = Step(visited[-1].t, x_t)  # where a' = 1 this is the last x0 itself
         return visited
 
 

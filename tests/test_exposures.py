@@ -1,0 +1,77 @@
+"""Cures for exposure bias, against worked numbers."""
+
+import pytest
+import torch
+
+from addp_bench.errors import BadOption
+from addp_bench.plugins.exposures import EpsilonScaling, InputPerturbation, NoExposure
+from addp_bench.plugins.noise import ScaledLinear
+from addp_bench.plugins.targets import Epsilon
+from addp_bench.sampling import exposed
+
+NOISE = ScaledLinear()
+
+
+def shown(x_t, t):
+    """A network whose noise estimate is 1 everywhere, as x0."""
+    at = torch.tensor(t)
+    return Epsilon().to_x0(torch.ones_like(x_t), x_t, NOISE.a(at), NOISE.s(at))
+
+
+def test_no_exposure_changes_nothing():
+    x = torch.randn(2, 4, 3, 3)
+    assert torch.equal(NoExposure().train_input(x, torch.ones(2, 1, 1, 1), torch.randn_like(x)), x)
+    assert torch.equal(exposed(shown, NoExposure(), NOISE, [999, 0])(x, 999), shown(x, 999))
+
+
+@pytest.mark.parametrize("gamma, factor", [(0.1, 1.004988), (0.15, 1.011187)])
+def test_input_perturbation_raises_the_noise_by_its_worked_factor(gamma, factor):
+    eps, white = torch.randn(2, 1, 1, 400, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    s = torch.full((1, 1, 1, 1), 0.6, dtype=torch.float64)
+    made = InputPerturbation(gamma).train_input(s * eps, s, white)
+    assert (made.std() / 0.6).item() == pytest.approx(factor, abs=0.004)
+    torch.testing.assert_close(made, s * (eps + gamma * white))
+
+
+def test_input_perturbation_leaves_sampling_alone_and_epsilon_scaling_training():
+    x = torch.randn(2, 4, 3, 3)
+    assert InputPerturbation().sampled(x, 3) is x
+    assert EpsilonScaling(b=1.01).train_input(x, torch.ones(2, 1, 1, 1), x) is x
+
+
+@pytest.mark.parametrize(
+    "t, shift", [(999, 0.072710), (750, 0.020394), (500, 0.008051), (250, 0.003462), (0, 0.000145)]
+)
+def test_epsilon_scaling_shifts_x0_by_its_worked_amount(t, shift):
+    x = torch.zeros(1, 1, 1, 1)
+    scaled = exposed(shown, EpsilonScaling(b=1.005), NOISE, [999, 750, 500, 250, 0])
+    assert (scaled(x, t) - shown(x, t)).item() == pytest.approx(shift, abs=2e-6)
+
+
+def test_the_divisor_counts_steps_from_the_least_noisy():
+    made = EpsilonScaling(k=0.5, b=2.0)
+    assert made.sampled(torch.tensor(6.0), 0).item() == 3.0
+    assert made.sampled(torch.tensor(6.0), 2).item() == 2.0
+    x = torch.zeros(1, 1, 1, 1)
+    linear = exposed(shown, EpsilonScaling(k=0.5, b=1.0), NOISE, [900, 500, 100])
+    assert torch.equal(linear(x, 100), shown(x, 100))
+    torch.testing.assert_close(linear(x, 900), shown(x, 900) / 2.0)
+
+
+def test_epsilon_scaling_cannot_act_where_no_signal_is_left():
+    zero = ScaledLinear(zero_snr=True)
+    x = torch.randn(1, 4, 2, 2)
+    assert torch.equal(exposed(lambda x_t, t: x_t, NoExposure(), zero, [999])(x, 999), x)
+    with pytest.raises(BadOption, match="no signal"):
+        exposed(lambda x_t, t: x_t, EpsilonScaling(b=1.01), zero, [999])(x, 999)
+
+
+@pytest.mark.parametrize("wrong", [{"b": 0.0}, {"b": -1.0}, {"k": -0.1}])
+def test_a_divisor_that_may_reach_0_is_refused(wrong):
+    with pytest.raises(ValueError, match="divisor"):
+        EpsilonScaling(**wrong)
+
+
+def test_a_negative_perturbation_is_refused():
+    with pytest.raises(ValueError, match="gamma"):
+        InputPerturbation(-0.1)

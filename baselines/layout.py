@@ -126,7 +126,10 @@ class Folder:
         return found
 
     def _weights(self, part: str, stem: str) -> list[Path]:
-        """The files diffusers would read: full precision, else the fp16 variant; a shard index first."""
+        """The files that may be read: those of full precision, else of the fp16 variant.
+
+        Where one file and shards lie side by side, diffusers takes the shards and transformers the file: both count.
+        """
         folder = self.root / part
         for variant in (None, "fp16"):
             infix = f".{variant}" if variant else ""
@@ -134,7 +137,8 @@ class Folder:
             index = folder / f"{stem}.safetensors.index{infix}.json"
             if single.is_file() or index.is_file():
                 self._variants[part] = variant
-                files = [single] if single.is_file() else [index, *self._shards(part, index)]
+                files = [single] if single.is_file() else []
+                files += [index, *self._shards(part, index)] if index.is_file() else []
                 for file in files:
                     if file.suffix == ".safetensors":
                         check_safetensors(file)

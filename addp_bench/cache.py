@@ -44,69 +44,99 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Latents:
-    """What a split looks like to a model.
+class Index:
+    """Which samples and drawings a split gives, without their arrays.
 
-    ids and image_ids: of the samples. items: the drawings. images: (U, C', h, w) conditioning of each distinct
-    photograph; image_of: (samples,) its row. targets: (items, C, h, w) clean latents, None for splits that are only
-    judged. valid: (items, h, w) bool or None. text: (P, L, D) embeddings of the distinct prompts, None when too large;
-    prompts: the distinct prompts; prompt_of: (items,) row.
+    ids and image_ids: of the samples. image_of: row of each sample's photograph among the distinct ones. items: the
+    drawings. prompts: the distinct prompts; prompt_of: (items,) the row of each item's.
     """
 
     ids: Sequence[str]
     image_ids: Sequence[str]
+    image_of: Sequence[int]
     items: Sequence[Item]
-    images: np.ndarray
-    image_of: np.ndarray
-    targets: np.ndarray | None
-    valid: np.ndarray | None
-    text: np.ndarray | None
     prompts: Sequence[str]
-    prompt_of: np.ndarray
+    prompt_of: Sequence[int]
+
+    def write(self, folder: Path) -> None:
+        """As `index.json`."""
+        items = [[i.sample, i.query, p] for i, p in zip(self.items, self.prompt_of)]
+        plain = {"ids": self.ids, "image_ids": self.image_ids, "image_of": self.image_of, "items": items}
+        write_json(folder / "index.json", {**plain, "prompts": self.prompts})
+
+    @classmethod
+    def read(cls, folder: Path) -> Index:
+        """What `write` wrote."""
+        plain = json.loads((folder / "index.json").read_text())
+        items = [Item(s, q, plain["prompts"][p]) for s, q, p in plain["items"]]
+        rows = [p for _, _, p in plain["items"]]
+        return cls(plain["ids"], plain["image_ids"], plain["image_of"], items, plain["prompts"], rows)
+
+    @classmethod
+    def of(cls, samples: Samples, count: int, encoding: Encoding) -> Index:
+        """Of the first `count` samples."""
+        photos: dict[str, int] = {}
+        prompts: dict[str, int] = {}
+        items, rows = [], []
+        for s in range(count):
+            photos.setdefault(samples.image_ids[s], len(photos))
+            for q, query in enumerate(encoding.queries(samples[s], ())):
+                items.append(Item(s, q, query.prompt))
+                rows.append(prompts.setdefault(query.prompt, len(prompts)))
+        image_ids = list(samples.image_ids[:count])
+        return cls(list(samples.ids[:count]), image_ids, [photos[i] for i in image_ids], items, list(prompts), rows)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a split looks like to a model.
+
+    images: (U, C', h, w) conditioning of each distinct photograph. targets: (items, C, h, w) clean latents, None for
+    splits that are only judged. text: (P, L, D) embeddings of the distinct prompts, None when too large to keep.
+    """
+
+    index: Index
+    images: np.ndarray
+    targets: np.ndarray | None
+    text: np.ndarray | None
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.index.items)
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return self.index.items
+
+    def names(self, items: Sequence[int]) -> list[str]:
+        """What names the random draws of these items."""
+        return [self.items[i].name(self.index.ids) for i in items]
 
     def image(self, items: Sequence[int]) -> Tensor:
         """Image conditioning of these items, (B, C', h, w)."""
-        return torch.from_numpy(self.images[self.image_of[[self.items[i].sample for i in items]]])
+        return torch.from_numpy(self.images[[self.index.image_of[self.items[i].sample] for i in items]])
 
     def target(self, items: Sequence[int]) -> Tensor:
         """Clean latents of these items, (B, C, h, w)."""
         assert self.targets is not None, "this split was cached without targets"
-        return torch.from_numpy(self.targets[np.asarray(items)])
+        return torch.from_numpy(self.targets[list(items)])
 
     def embedding(self, items: Sequence[int], model: DenoisingModel) -> Tensor:
         """Text conditioning of these items, (B, L, D); made by the model when the cache holds none."""
         if self.text is None:
             return model.embed([self.items[i].prompt for i in items])
-        return torch.from_numpy(self.text[self.prompt_of[np.asarray(items)]])
+        return torch.from_numpy(self.text[[self.index.prompt_of[i] for i in items]])
 
     @classmethod
     def open(cls, folder: Path) -> Latents:
         """Read what `make` wrote; arrays stay on disk until they are asked for."""
-        index = json.loads((folder / "index.json").read_text())
 
         def array(name: str) -> np.ndarray | None:
             path = folder / f"{name}.npy"
             return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
 
-        prompts = index["prompts"]
-        items = [Item(s, q, prompts[p]) for s, q, p in index["items"]]
         images = array("images")
-        assert images is not None
-        return cls(
-            index["ids"],
-            index["image_ids"],
-            items,
-            images,
-            np.asarray(index["image_of"]),
-            array("targets"),
-            array("valid"),
-            array("text"),
-            prompts,
-            np.asarray([p for _, _, p in index["items"]]),
-        )
+        assert images is not None, "a finished stage holds images"
+        return cls(Index.read(folder), images, array("targets"), array("text"))
 
 
 def make(
@@ -126,9 +156,9 @@ def make(
     """
     if count == 0:
         raise BadData("the split holds no samples: nothing can be trained or judged on it")
-    index, queries = _index(samples, count, encoding)
-    items = [Item(s, q, index["prompts"][p]) for s, q, p in index["items"]]
-    first_of_image = {row: s for s, row in reversed(list(enumerate(index["image_of"])))}
+    index = Index.of(samples, count, encoding)
+    items = index.items
+    first_of_image = {row: s for s, row in reversed(list(enumerate(index.image_of)))}
     rows = sorted(first_of_image)
     side = model.resolution
     shape = model.codec.shape(side, side)
@@ -147,8 +177,9 @@ def make(
                 loaded = [samples[item.sample] for item in chosen]
                 seen = photos(loaded, side).to(device)
                 truth = task.collate([task.resize(s.truth, side, side) for s in loaded])
-                drawing = encoding.encode(seen, to_device(truth, device), [queries[i.sample][i.query] for i in chosen])
-                posterior = posterior_noise([item.name(index["ids"]) for item in chosen], shape)
+                queries = [encoding.queries(s, ())[item.query] for s, item in zip(loaded, chosen)]
+                drawing = encoding.encode(seen, to_device(truth, device), queries)
+                posterior = posterior_noise([item.name(index.ids) for item in chosen], shape)
                 latents.write(chunk, model.codec.encode(drawing.rgb, posterior.to(device)).cpu().numpy())
                 if drawing.valid is not None:
                     raise BadData(
@@ -156,11 +187,11 @@ def make(
                     )
                 progress(len(rows) + latents.done, total)
     one = model.embed([""])
-    if one.numel() * 4 * len(index["prompts"]) <= TEXT_LIMIT:
-        with _Rows(folder / "text.npy", (len(index["prompts"]), *one.shape[1:])) as text:
+    if one.numel() * 4 * len(index.prompts) <= TEXT_LIMIT:
+        with _Rows(folder / "text.npy", (len(index.prompts), *one.shape[1:])) as text:
             for chunk in text.chunks():
-                text.write(chunk, model.embed([index["prompts"][i] for i in chunk]).cpu().numpy())
-    write_json(folder / "index.json", index)
+                text.write(chunk, model.embed([index.prompts[i] for i in chunk]).cpu().numpy())
+    index.write(folder)
 
 
 def posterior_noise(names: Sequence[str], shape: Sequence[int]) -> Tensor:
@@ -182,26 +213,6 @@ def photos(samples: Sequence[Sample], side: int) -> Tensor:
             photo = functional.interpolate(photo, (side, side), mode="bilinear", antialias=True, align_corners=False)
         rows.append(photo)
     return torch.cat(rows)
-
-
-def _index(samples: Samples, count: int, encoding: Encoding) -> tuple[dict[str, Any], list[Sequence[Query]]]:
-    rows: dict[str, int] = {}
-    prompts: dict[str, int] = {}
-    items: list[tuple[int, int, int]] = []
-    queries = []
-    for s in range(count):
-        asked = encoding.queries(samples[s], ())
-        queries.append(asked)
-        rows.setdefault(samples.image_ids[s], len(rows))
-        items += [(s, q, prompts.setdefault(query.prompt, len(prompts))) for q, query in enumerate(asked)]
-    index = {
-        "ids": list(samples.ids[:count]),
-        "image_ids": list(samples.image_ids[:count]),
-        "image_of": [rows[image_id] for image_id in samples.image_ids[:count]],
-        "items": items,
-        "prompts": list(prompts),
-    }
-    return index, queries
 
 
 class _Rows:

@@ -51,10 +51,11 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All plugins in the order of kinds and names, and why modules were set aside."""
+    """All plugins in the order of kinds and names, why modules were set aside, and which hooks are implemented."""
 
     plugins: Sequence[Plugin]
     failures: Mapping[str, str]
+    hooks: Sequence[str]
 
     def of(self, kind: str | None) -> list[Plugin]:
         """Those of a kind, or all. Raises UnknownName for a kind that does not exist."""
@@ -102,7 +103,8 @@ def read(
 
 def describe(loaded: Loaded) -> Catalogue:
     """The catalogue of what was loaded."""
-    return Catalogue([_in_words(e) for e in loaded.registry.entries()], dict(loaded.failures))
+    implemented = sorted(name for name, hook in vars(loaded.hooks.hook).items() if hook.get_hookimpls())
+    return Catalogue([_in_words(e) for e in loaded.registry.entries()], dict(loaded.failures), implemented)
 
 
 def _installed(say: Callable[[str], None]) -> Catalogue:
@@ -158,7 +160,7 @@ def _kept(file: Path, key: str) -> Catalogue | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["key"] != key:
             return None
-        return Catalogue([Plugin(**p) for p in content["plugins"]], content["failures"])
+        return Catalogue([Plugin(**p) for p in content["plugins"]], content["failures"], content["hooks"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from addp_bench import cache
+from addp_bench.cache import Index
 from addp_bench.errors import BadOption, BadPrediction
 from addp_bench.randomness import normal, numpy_generator
 from addp_bench.sampling import exposed, guided
@@ -99,6 +99,7 @@ def predict(
                 rows.append(_drawn(items, latents, model, sampling, timesteps, kept, null_text, shape, device))
             write_bytes(path, _npy(np.concatenate(rows)))
         progress(min(first + SHARD, len(latents)), len(latents))
+    latents.index.write(folder)
     write_json(folder / "steps.json", {"timesteps": timesteps, "recorded": kept})
     write_json(folder / "seconds.json", {"predict": time.monotonic() - begun})
 
@@ -114,7 +115,7 @@ def _drawn(
     shape: Sequence[int],
     device: torch.device,
 ) -> np.ndarray:
-    ids = [latents.items[i].name(latents.ids) for i in items]
+    ids = latents.names(items)
     image = latents.image(items).to(device)
     text = latents.embedding(items, model).to(device)
     denoise = guided(model, sampling.guidance, sampling.target, image, text, null_text, sampling.noise)
@@ -141,23 +142,26 @@ class Drawn:
 
     folder: Path
     timesteps: Sequence[int]
-    latents: Latents
+    index: Index
 
     @classmethod
-    def open(cls, folder: Path, latents: Latents) -> Drawn:
+    def open(cls, folder: Path) -> Drawn:
+        """Read what `predict` wrote."""
         steps = json.loads((folder / "steps.json").read_text())
-        return cls(folder, [steps["timesteps"][k] for k in steps["recorded"]], latents)
+        return cls(folder, [steps["timesteps"][k] for k in steps["recorded"]], Index.read(folder))
 
     def shards(self) -> Iterator[tuple[range, np.ndarray]]:
         """Items and their x0 (n, recorded, C, h, w), shard by shard."""
-        for first in range(0, len(self.latents), SHARD):
-            yield (
-                range(first, min(first + SHARD, len(self.latents))),
-                np.load(_shard(self.folder, first), allow_pickle=False),
-            )
+        total = len(self.index.items)
+        for first in range(0, total, SHARD):
+            rows = np.load(_shard(self.folder, first), allow_pickle=False)
+            yield range(first, min(first + SHARD, total)), rows
 
-
-Answer = tuple[int, int, Any]  # index of the sample, index among recorded steps, prediction
+    def only(self, sample: int) -> np.ndarray:
+        """x0 (K, recorded, C, h, w) of one sample, by its index."""
+        items = [i for i, item in enumerate(self.index.items) if item.sample == sample]
+        shards = {i: np.load(_shard(self.folder, i // SHARD * SHARD), mmap_mode="r") for i in items}
+        return np.stack([shards[i][i % SHARD] for i in items])
 
 
 def answers(
@@ -167,14 +171,13 @@ def answers(
     model: DenoisingModel,
     device: torch.device,
     drawing_size: Callable[[Sample], tuple[int, int] | None],
-    only: Sequence[int] | None = None,
 ) -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
-    """Predictions of every sample at every recorded step (or at the steps in `only`).
+    """Predictions of every sample at every recorded step.
 
     Yields sample, its index, the index of the step, the prediction, and the drawing (K, H, W, 3) uint8 it was read from.
     drawing_size: (H, W) to which drawings are resized before they are decoded, None leaves them.
     """
-    steps = range(len(drawn.timesteps)) if only is None else only
+    steps = range(len(drawn.timesteps))
     waiting: dict[int, list[np.ndarray]] = {}  # drawings of a sample whose items are not all there yet
     for items, x0 in drawn.shards():
         with torch.no_grad():
@@ -182,15 +185,15 @@ def answers(
                 [to_uint8(model.codec.decode(torch.from_numpy(x0[:, k]).to(device))) for k in steps], 1
             )  # (n, steps, H, W, 3)
         for row, i in enumerate(items):
-            item = drawn.latents.items[i]
+            item = drawn.index.items[i]
             waiting.setdefault(item.sample, []).append(pictures[row])
-            last = i + 1 == len(drawn.latents) or drawn.latents.items[i + 1].sample != item.sample
+            last = i + 1 == len(drawn.index.items) or drawn.index.items[i + 1].sample != item.sample
             if last:
                 of_sample = np.stack(waiting.pop(item.sample))  # (K, steps, H, W, 3)
                 sample = samples[item.sample]
                 queries = encoding.queries(sample, ())
-                for place, k in enumerate(steps):
-                    drawing = of_sample[:, place]
+                for k in steps:
+                    drawing = of_sample[:, k]
                     prediction = decode(drawing, sample, queries, encoding, drawing_size(sample))
                     yield sample, item.sample, k, prediction, drawing
 
@@ -303,5 +306,3 @@ def _npy(array: np.ndarray) -> bytes:
     np.save(content, array, allow_pickle=False)
     return content.getvalue()
 
-
-__all__ = ["Drawn", "Sampling", "Scores", "answers", "cache", "predict", "qualities", "reading", "score"]

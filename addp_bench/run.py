@@ -93,19 +93,10 @@ class Bench:
                 return
             for earlier in stage.inputs:
                 visit(earlier)
-            if stage.kind in ("contribution", "score") and not stage.shared:
-                self._reopen(stage, visit)
             found[stage.key] = stage
 
         visit(plan.score)
         return list(found.values())
-
-    def _reopen(self, stage: Stage, visit: Callable[[Stage], None]) -> None:
-        """Stages that read predictions also read the latents' index, which may have been cleared from the cache."""
-        for predict in stage.inputs:
-            for latents in predict.inputs:
-                if latents.kind == "latents":
-                    visit(latents)
 
     def run(self, plans: Sequence[Plan], executor: Any) -> Finished:
         """Compute what is missing and write the records. Cells that fail are collected; the rest goes on."""
@@ -307,9 +298,8 @@ class Bench:
 
     def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:
         """Finished predictions and an iterator over what they say."""
-        latents_stage = predict.input("latents")
-        drawn = evaluation.Drawn.open(self.folder(predict), cache.Latents.open(self.folder(latents_stage)))
-        samples, _ = self.samples(cell, latents_stage.spec["data"]["split"], None)
+        drawn = evaluation.Drawn.open(self.folder(predict))
+        samples, _ = self.samples(cell, predict.spec["split"], None)
         found = evaluation.answers(
             drawn, samples, self.build("encoding", cell), self.model(cell), self.device, drawing_size
         )
@@ -335,11 +325,11 @@ class Bench:
         contribution = mass = None
         if cell.denoises:
             train_stage = stage.inputs[0].input("train")
-            latents = json.loads((self.folder(train_stage.input("latents")) / "index.json").read_text())
+            log = json.loads((self.folder(train_stage) / "log.json").read_text())
             training = {
                 "split": cell.splits["train"],
-                "samples": len(latents["ids"]),
-                "steps": budget.steps_for(len(latents["items"])),
+                "samples": log["samples"],
+                "steps": log["steps"],
                 "batch_size": budget.batch_size,
                 "lr": budget.lr,
                 "warmup": budget.warmup,

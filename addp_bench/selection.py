@@ -39,8 +39,8 @@ CUSTOM = "custom"  # the budget of a cell whose numbers were changed by hand
 def select(records: Sequence[Record], where: Sequence[str] = ()) -> list[Record]:
     """Records that meet every condition `field=value`.
 
-    A field is a kind (`weights=min_snr`, `weights=min_snr:gamma=5`), an option of one (`weights.scaling=loss`) or one of
-    FIELDS; `cell` takes the beginning of a key. Values after a comma, and repeated fields, are alternatives.
+    A field is a kind (`weights=min_snr`, `weights=min_snr:gamma=5`), an option of one (`weights.scaling=loss`) or one
+    of FIELDS; `cell` takes the beginning of a key. Values after a comma, and repeated fields, are alternatives.
 
     Raises UnknownName for a field, BadRequest for a condition that cannot be read, NothingSelected when none is left.
     """
@@ -145,6 +145,12 @@ class Row:
         return self.first.result["training"] is not None
 
     @property
+    def uses_truth(self) -> Sequence[str]:
+        """Kinds whose plugin looked at the truth."""
+        found: Sequence[str] = self.first.result.get("uses_truth", ())
+        return found
+
+    @property
     def complete(self) -> bool:
         """Every sample asked for was scored, in every seed."""
         return all(record.coverage == 1 for record in self.records)
@@ -208,6 +214,19 @@ class Comparable:
     def headline(self) -> str:
         return self.rows[0].first.headline
 
+    @property
+    def details(self) -> dict[str, str]:
+        """What else is equal in all of them, as text: data, protocol, metric version, numbers of a custom budget."""
+        result = self.result
+        dataset, protocol = result["dataset"], result["protocol"]
+        numbers = result["training"] if self.budget == CUSTOM else {}
+        found = {"fingerprint": dataset["fingerprint"], "protocol version": protocol["version"]}
+        found |= {f"{self.headline} version": result["metrics"][self.headline]["version"]}
+        return {
+            name: _said(value)
+            for name, value in {**found, **dataset["options"], **protocol["settings"], **numbers}.items()
+        }
+
 
 def comparable(rows: Sequence[Row]) -> list[Comparable]:
     """Sets of rows that may be ranked together, trained ones before others.
@@ -218,7 +237,8 @@ def comparable(rows: Sequence[Row]) -> list[Comparable]:
     for row in rows:
         if row.trained:
             trained.setdefault(_set_key(row), []).append(row)
-    sets, placed = [], set()
+    sets: list[Comparable] = []
+    placed: set[int] = set()
     for members in trained.values():
         first = members[0].first
         asked = first.result["samples"]["asked"]

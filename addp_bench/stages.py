@@ -171,6 +171,7 @@ class Planner:
         spec = {
             "train": train.key,
             "latents": latents.key,
+            "split": split,
             "steps": steps,
             "choices": {"sampler": sampler.plain(), "guidance": guidance.plain(), "exposure": exposure.plain()},
             "sampling_seed": cell.sampling_seed,

@@ -151,7 +151,7 @@ class Batches:
     def batch(self, step: int, raw: tuple[Tensor, Any] | None) -> Batch:
         """The batch of a step. raw: what `raw(step)` gave."""
         items = self.items(step)
-        ids = [self.latents.items[i].name(self.latents.ids) for i in items]
+        ids = self.latents.names(items)
 
         def names(purpose: str) -> list[tuple[str | int, ...]]:
             return [(purpose, self.seed, step, name) for name in ids]
@@ -323,7 +323,9 @@ def train(
                     torch.save(state, content)
                     write_bytes(checkpoint, content.getvalue())
     write_bytes(folder / "denoiser.safetensors", save(trainer.weights()))
-    write_json(folder / "log.json", {"loss": log, "visits": visits.tolist()})
+    index = batches.latents.index
+    seen = {"samples": len(index.ids), "items": len(index.items), "steps": total}
+    write_json(folder / "log.json", {**seen, "loss": log, "visits": visits.tolist()})
     write_json(folder / "seconds.json", {"train": seconds + time.monotonic() - begun})
     checkpoint.unlink(missing_ok=True)
 

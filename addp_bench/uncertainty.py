@@ -44,8 +44,7 @@ class Runs:
     @property
     def about(self) -> Literal["method", "checkpoint"]:
         """What a verdict on them speaks of."""
-        enough = not self.trained or len(self.by_seed) >= SEEDS_OF_A_METHOD
-        return "method" if enough else "checkpoint"
+        return about(len(self.by_seed), self.trained)
 
 
 @dataclass(frozen=True)
@@ -115,15 +114,15 @@ class Panel:
         corrected = dict(zip(others, holm([d.p for d in found.values()])))
         return [(found[k], corrected[k]) if k in found else None for k in range(len(self.rows))]
 
-    def tiers(self, alpha: float = 1 - LEVEL) -> list[int]:
-        """Tier of each row, 1 the best.
+    def tiers(self, among: Sequence[int] | None = None, alpha: float = 1 - LEVEL) -> list[int | None]:
+        """Tier of each row, 1 the best; None for rows that are not `among` those placed (all of them by default).
 
         Among the rows not yet placed the best opens a tier, is compared with all the others, and takes in those it is
         not separated from (Holm-corrected p > alpha).
         """
         better = 1 if self.metric.higher_is_better else -1
-        tier = [0] * len(self.rows)
-        left = sorted(range(len(self.rows)), key=lambda k: -better * self.means[k])
+        tier: list[int | None] = [None] * len(self.rows)
+        left = sorted(range(len(self.rows)) if among is None else among, key=lambda k: -better * self.means[k])
         number = 0
         while left:
             number += 1
@@ -133,7 +132,7 @@ class Panel:
             for k, corrected in zip(others, p):
                 if corrected > alpha:
                     tier[k] = number
-            left = [k for k in others if not tier[k]]
+            left = [k for k in others if tier[k] is None]
         return tier
 
     @cached_property
@@ -193,6 +192,11 @@ class Panel:
         variance = sum(v for v, _ in parts)
         uncertain = sum(v * v / freedom for v, freedom in parts)
         return variance**0.5, (variance * variance / uncertain if uncertain else 1.0)
+
+
+def about(seeds: int, trained: bool) -> Literal["method", "checkpoint"]:
+    """What a verdict speaks of: a method needs three seeds, unless nothing was trained."""
+    return "method" if seeds >= SEEDS_OF_A_METHOD or not trained else "checkpoint"
 
 
 def interval(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, runs_option
 
 if TYPE_CHECKING:
     from addp_bench.catalogue import Catalogue, Plugin
@@ -77,10 +77,101 @@ def show(
         click.echo(f"\ndrawn into {plot}")
 
 
+@click.command()
+@runs_option
+@click.option("--task", multiple=True, metavar="NAME", help="Only these tasks; short for --where task=NAME.")
+@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records that meet every such condition.")
+@click.option("--reference", multiple=True, metavar="FIELD=VALUE", help="Compare rows with the one that meets these.")
+@click.option("--sort", metavar="METRIC", help="Order rows by another metric; ranks stay those of the headline.")
+@click.option(
+    "--format",
+    "style",
+    default="table",
+    show_default=True,
+    help="table, markdown, latex, html, csv, json or a plugin's.",
+)
+@json_option
+@plugin_options
+def leaderboard(
+    runs: Path,
+    task: Sequence[str],
+    where: Sequence[str],
+    reference: Sequence[str],
+    sort: str | None,
+    style: str,
+    json: bool,
+    plugin: Sequence[Path],
+    no_plugin: Sequence[str],
+    strict_plugins: bool,
+) -> None:
+    """Results as a table: rows ranked against rows that were judged alike, with intervals and tiers.
+
+    A FIELD is a kind of plugin (weights=min_snr), an option of one (weights.scaling=loss), or one of cell, split,
+    protocol, budget, seed, sampling_steps, read_at, precision. Values after a comma are alternatives.
+
+    \b
+    Examples:
+      addp-bench leaderboard --task ris --reference weights=uniform --reference aug=none
+      addp-bench leaderboard --where weights=uniform,perception_stats --format markdown
+    """
+    from addp_bench import records, tables
+
+    found = records.load_all(runs)
+    for why in found.broken.values():
+        click.echo(f"left out: {why}", err=True)
+    hooks = _table_hooks(plugin, no_plugin, strict_plugins)
+    extra = {
+        k: v
+        for columns in (hooks.addp_bench_columns(records=_bodies(found)) if hooks else ())
+        for k, v in columns.items()
+    }
+    table = tables.leaderboard(found.records, [*(f"task={t}" for t in task), *where], reference, extra=extra)
+    if sort:
+        table = _sorted(table, sort)
+    style = "json" if json else style
+    rows = [{**section.heading, **row} for section in table.sections for row in section.rows]
+    own = hooks.addp_bench_render(rows=rows, style=style) if hooks else None
+    click.echo(tables.render(table, style) if own is None else own)
+
+
 def _catalogue(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Catalogue:
     from addp_bench.catalogue import read
 
     return read(lambda words: click.echo(words, err=True), plugin, no_plugin, strict)
+
+
+def _table_hooks(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Any:
+    """The hooks that have a part in tables; None, and nothing loaded, when no plugin implements one."""
+    implemented = _catalogue(plugin, no_plugin, strict).hooks
+    if not {"addp_bench_columns", "addp_bench_render"} & set(implemented):
+        return None
+    return load_plugins(plugin, no_plugin, strict).hooks.hook
+
+
+def _bodies(found: Any) -> list[Any]:
+    return [record.body for record in found.records]
+
+
+def _sorted(table: Any, metric: str) -> Any:
+    """The table with the rows of each section ordered by a metric, best first, those without a value last."""
+    from addp_bench.errors import unknown
+
+    known = {name for section in table.sections for name in section.metrics}
+    if metric not in known:
+        raise unknown("metric of these records", metric, known)
+
+    def ordered(section: Any) -> Any:
+        if metric not in section.metrics:
+            return section
+        better = -1 if section.metrics[metric]["higher_is_better"] else 1
+
+        def place(row: Any) -> tuple[bool, float]:
+            value = row["metrics"][metric]["value"]
+            return value is None, better * (value or 0.0)
+
+        return replace(section, rows=sorted(section.rows, key=place))
+
+    return replace(table, sections=[ordered(section) for section in table.sections])
 
 
 def _table(plugins: Sequence[Plugin]) -> str:

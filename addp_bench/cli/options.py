@@ -28,6 +28,17 @@ def plugin_options(command: F) -> F:
     return command
 
 
+def runs_option(command: F) -> F:
+    """Add --runs: parameter `runs`."""
+    return click.option(
+        "--runs",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        show_default=True,
+        help="Folder of results.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """Add --json: parameter `json`."""
     return click.option("--json", is_flag=True, help="Answer in JSON on stdout; all else goes to stderr.")(command)

@@ -1,0 +1,351 @@
+"""Leaderboards, from records alone: rows ranked only against rows that were judged alike, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from addp_bench.errors import BadData, BadRequest, NothingSelected
+from addp_bench.protocols import Metric
+from addp_bench.records import Record, clean, metric_of
+from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Section, Table, render
+from addp_bench.selection import AXES, Comparable, Row, comparable, rows_of, select
+from addp_bench.statistics import Statistics
+from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about
+
+__all__ = ["Section", "Table", "leaderboard", "render"]
+
+Rebuild = Callable[[Record, str], Metric | None]
+
+
+def leaderboard(
+    records: Sequence[Record],
+    where: Sequence[str] = (),
+    reference: Sequence[str] = (),
+    *,
+    extra: Mapping[str, Sequence[str]] | None = None,
+    resamples: int = RESAMPLES,
+    rebuild: Rebuild = metric_of,
+) -> Table:
+    """All records that meet `where`, grouped over seeds, in sections that may be compared.
+
+    where: conditions as in `selection.select`. reference: conditions that pick the row which others are compared with
+    (`["weights=uniform", "aug=none"]`, or `["cell=1a2b"]`). extra: header -> one text for each of `records`.
+    rebuild: makes the metric of a record, to resample it; None for one that it does not know.
+
+    A row is a plain mapping: rank and tier (None where it cannot be ranked) · choices, axis -> text · marks · cells,
+    seeds, missing_seeds · metrics, id -> value, and low and high for the headline · difference from the reference
+    (value, low, high, p, p_holm, about) or None · reference, whether it is that row · about, "method" or "checkpoint" ·
+    samples, asked and scored · problem, why it is not ranked · extra.
+
+    Raises NothingSelected when no record, or no row for the reference, is left; UnknownName for a field; BadRequest for
+    a reference that fits several rows of a section.
+    """
+    found = select(records, where)
+    added = {name: {r.id: clean(text) for r, text in zip(records, texts)} for name, texts in (extra or {}).items()}
+    drafts = [_Draft(members, rebuild, resamples) for members in comparable(rows_of(found))]
+    if reference:
+        for draft in drafts:
+            draft.compare(reference)
+        if not any(draft.compared for draft in drafts):
+            select(found, reference)  # says which condition nothing meets
+            raise NothingSelected(f"the reference {' '.join(reference)} fits no row that can be ranked")
+    sections = [draft.section(added) for draft in drafts]
+    return Table([_told_apart(section, sections) for section in sections], tuple(added))
+
+
+@dataclass(eq=False)
+class _Judged:
+    """A row on its way into a section. interval: where the metric can be resampled. rank, tier: where it competes."""
+
+    row: Row
+    runs: Runs | None = None
+    problem: str | None = None
+    restricted: bool = False  # judged on fewer samples than it was scored on, to be comparable
+    interval: Interval | None = None
+    rank: int | None = None
+    tier: int | None = None
+    difference: tuple[Difference, float] | None = None
+    reference: bool = False
+    values: dict[str, float | None] = field(default_factory=dict)
+
+
+class _Draft:
+    """One section in the making."""
+
+    def __init__(self, members: Comparable, rebuild: Rebuild, resamples: int) -> None:
+        self.members, self.rebuild, self.headline = members, rebuild, members.headline
+        self.metric = rebuild(members.rows[0].first, self.headline)
+        self.judged = [self._read(row) for row in members.rows]
+        self.compared = False
+        for judged in self.judged:
+            judged.values = self._values(judged)
+            if judged.values[self.headline] is None and not judged.problem:
+                judged.problem = clean(judged.row.first.result["metrics"][self.headline]["reason"] or "no value")
+        self.ranked = self._rank(resamples)
+
+    def _read(self, row: Row) -> _Judged:
+        if not row.complete:
+            scored = min(record.coverage for record in row.records)
+            return _Judged(row, problem=f"only {math.floor(scored * 1000) / 10} % of its samples were scored")
+        if self.metric is None:
+            return _Judged(row)
+        try:
+            by_seed = {seed: record.statistics for seed, record in row.by_seed.items()}
+        except BadData as damaged:
+            return _Judged(row, problem=str(damaged))
+        return _Judged(row, Runs(by_seed, row.trained))
+
+    def _rank(self, resamples: int) -> list[_Judged]:
+        """The rows that have a value, in order, with ranks and intervals; those that saw the truth do not compete."""
+        usable = [j for j in self.judged if not j.problem]
+        better = -1 if self._said(self.headline)["higher_is_better"] else 1
+        if self.metric is not None and usable:
+            self._restrict(usable)
+            usable = [j for j in usable if not j.problem]
+        usable.sort(key=lambda j: (better * (j.values[self.headline] or 0.0), j.row.first.id))
+        competing = [k for k, judged in enumerate(usable) if not judged.row.uses_truth]
+        for place, k in enumerate(competing):
+            usable[k].rank = place + 1
+        if self.metric is not None and usable:
+            self.panel = Panel(self.metric, [j.runs for j in usable if j.runs], resamples=resamples)
+            for k, (judged, tier) in enumerate(zip(usable, self.panel.tiers(competing))):
+                judged.interval, judged.tier = self.panel.interval(k), tier
+        return usable
+
+    def _restrict(self, usable: Sequence[_Judged]) -> None:
+        """Cut rows that were judged on more samples down to those of the section; refuse those that lack some."""
+        fewest = min((j.runs for j in usable if j.runs), key=lambda runs: len(_any(runs)))
+        ids = _any(fewest).ids
+        wanted = set(ids.tolist())
+        for judged in usable:
+            if judged.runs is None or all(np.array_equal(s.ids, ids) for s in judged.runs.by_seed.values()):
+                continue
+            if all(wanted <= set(s.ids.tolist()) for s in judged.runs.by_seed.values()):
+                cut = {seed: _only(s, ids) for seed, s in judged.runs.by_seed.items()}
+                judged.runs, judged.restricted = Runs(cut, judged.runs.trained), True
+                judged.values = self._values(judged)
+            else:
+                judged.problem = "was judged on other samples"
+
+    def _values(self, judged: _Judged) -> dict[str, float | None]:
+        """Metric id -> mean over seeds, None where a seed has no value."""
+        found: dict[str, float | None] = {}
+        for name in self.members.result["metrics"]:
+            values = [r.result["metrics"].get(name, {}).get("value") for r in judged.row.records]
+            if judged.restricted and judged.runs:
+                metric = self.rebuild(judged.row.first, name)
+                values = [
+                    None if metric is None or math.isnan(v := float(metric.value(s.columns))) else v
+                    for s in judged.runs.by_seed.values()
+                ]
+            found[name] = None if None in values else sum(values) / len(values)
+        return found
+
+    def compare(self, reference: Sequence[str]) -> None:
+        """Difference of every ranked row from the one that meets the conditions; nothing where none does."""
+        if self.metric is None:
+            return
+        try:
+            wanted = {r.id for r in select([r for j in self.ranked for r in j.row.records], reference)}
+        except NothingSelected:
+            return
+        fitting = [k for k, j in enumerate(self.ranked) if any(r.id in wanted for r in j.row.records)]
+        if len(fitting) > 1:
+            several = ", ".join(self.ranked[k].row.first.id for k in fitting[:5])
+            raise BadRequest([f"the reference {' '.join(reference)} fits {len(fitting)} rows ({several}); say more"])
+        for judged, difference in zip(self.ranked, self.panel.differences(fitting[0])):
+            judged.difference, judged.reference = difference, difference is None
+        self.compared = True
+
+    def section(self, extra: Mapping[str, Mapping[str, str]]) -> Section:
+        """The finished section, ranked rows first."""
+        rest = sorted((j for j in self.judged if j not in self.ranked), key=lambda j: j.row.first.id)
+        ordered = [*self.ranked, *rest]
+        same, axes, choices = _axes([j.row for j in ordered])
+        seeds = sorted({seed for j in ordered if j.row.trained for seed in j.row.by_seed})
+        rows = [self._plain(j, made, seeds, extra) for j, made in zip(ordered, choices)]
+        dataset, protocol = self.members.result["dataset"], self.members.result["protocol"]
+        heading = {
+            "task": clean(self.members.result["task"]),
+            "dataset": clean(dataset["name"]),
+            "split": clean(dataset["split"]),
+            "protocol": clean(protocol["name"]),
+            "budget": clean(self.members.budget),
+            "samples": self.members.asked,
+            "details": {name: clean(text) for name, text in self.members.details.items()},
+        }
+        metrics = {name: self._said(name) for name in self.members.result["metrics"]}
+        return Section(heading, same, axes, metrics, rows, self._notes(rows))
+
+    def _plain(
+        self, judged: _Judged, choices: dict[str, str], seeds: Sequence[int], extra: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, Any]:
+        row = judged.row
+        metrics: dict[str, dict[str, Any]] = {name: {"value": value} for name, value in judged.values.items()}
+        metrics[self.headline] |= {"low": None, "high": None} | (_ends(judged.interval) if judged.interval else {})
+        difference = None
+        if judged.difference:
+            plain, corrected = judged.difference
+            difference = {
+                "value": _number(plain.value),
+                **_ends(plain),
+                "p": _number(plain.p),
+                "p_holm": corrected,
+                "about": plain.about,
+            }
+        marks = (not row.trained) * NOT_TRAINED + bool(row.uses_truth) * SEES_TRUTH + bool(judged.problem) * INCOMPLETE
+        return {
+            "rank": judged.rank,
+            "tier": judged.tier,
+            "choices": choices,
+            "marks": marks,
+            "uses_truth": list(row.uses_truth),
+            "cells": [record.id for record in row.records],
+            "seeds": list(row.by_seed),
+            "missing_seeds": [seed for seed in seeds if seed not in row.by_seed] if row.trained else [],
+            "older": row.older,
+            "metrics": metrics,
+            "difference": difference,
+            "reference": judged.reference,
+            "about": about(len(row.by_seed), row.trained),
+            "samples": self._samples(judged),
+            "restricted": judged.restricted,
+            "problem": judged.problem,
+            "extra": {
+                name: " ".join(dict.fromkeys(texts[r.id] for r in row.records if texts.get(r.id)))
+                for name, texts in extra.items()
+            },
+        }
+
+    def _samples(self, judged: _Judged) -> dict[str, int]:
+        if judged.restricted:
+            return {"asked": self.members.asked, "scored": self.members.asked}
+        counts = [record.result["samples"] for record in judged.row.records]
+        return {name: min(count[name] for count in counts) for name in ("asked", "scored")}
+
+    def _said(self, name: str) -> dict[str, Any]:
+        metric = self.members.result["metrics"][name]
+        said = {key: metric[key] for key in ("unit", "higher_is_better", "version")}
+        return {"label": clean(metric["label"]), **said}
+
+    def _notes(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What a reader must know before quoting a number, and nothing that no row gives rise to."""
+        notes = []
+        label = self._said(self.headline)["label"]
+        if self.metric is None:
+            notes.append(f"No intervals: this version cannot make {label} again from the records; ranks are by value.")
+        elif any(row["tier"] for row in rows):
+            several = ", with a t interval over seeds" if any(len(row["seeds"]) > 1 for row in rows) else ""
+            notes.append(
+                f"[95 %]: {self.panel.resamples} resamples of {self.panel.clusters} images{several}. A tier holds the "
+                "rows not separated from its best at 5 % (paired, Holm-corrected)."
+            )
+        if any(row["difference"] for row in rows):
+            notes.append("Differences are paired by sample; p is two-sided and Holm-corrected over the rows.")
+        if any(row["about"] == "checkpoint" for row in rows):
+            notes.append(
+                f"{FEW_SEEDS} fewer than {SEEDS_OF_A_METHOD} seeds: speaks of these checkpoints, not of a method."
+            )
+        if missing := [f"{row['cells'][0]}: {_list(row['missing_seeds'])}" for row in rows if row["missing_seeds"]]:
+            notes.append(f"Missing seeds: {'; '.join(missing)}.")
+        if any(NOT_TRAINED in row["marks"] for row in rows):
+            notes.append(f"{NOT_TRAINED} not trained here.")
+        if looked := sorted({kind for row in rows for kind in row["uses_truth"]}):
+            notes.append(f"{SEES_TRUTH} looks at the truth ({_list(looked)}), and is shown without a rank.")
+        if any(row["restricted"] for row in rows):
+            notes.append(f"Rows scored on more samples are judged here on the {self.members.asked} of this table.")
+        notes += [f"{INCOMPLETE} not ranked: {row['cells'][0]} {row['problem']}." for row in rows if row["problem"]]
+        if older := sum(row["older"] for row in rows):
+            notes.append(f"{older} older records of the same rows and seeds are left out; `why` says what changed.")
+        return notes
+
+
+def _told_apart(section: Section, sections: Sequence[Section]) -> Section:
+    """The section with a note on what sets it apart from others of the same title."""
+
+    def title(of: Section) -> list[Any]:
+        return [value for name, value in of.heading.items() if name != "details"]
+
+    details = section.heading["details"]
+    namesakes = [s.heading["details"] for s in sections if s is not section and title(s) == title(section)]
+    telling = {
+        name for other in namesakes for name in details.keys() | other.keys() if details.get(name) != other.get(name)
+    }
+    if not telling:
+        return section
+    said = ", ".join(f"{name} {details.get(name, 'absent')}" for name in sorted(telling))
+    return replace(section, notes=[f"Not comparable with the other table of this title; here {said}.", *section.notes])
+
+
+def _any(runs: Runs) -> Statistics:
+    return next(iter(runs.by_seed.values()))
+
+
+def _only(statistics: Statistics, ids: np.ndarray) -> Statistics:
+    """Rows of these ids, in their order."""
+    place = {sample: i for i, sample in enumerate(statistics.ids.tolist())}
+    at = np.array([place[sample] for sample in ids.tolist()])
+    columns = {name: column[at] for name, column in statistics.columns.items()}
+    return replace(statistics, ids=ids, image_ids=statistics.image_ids[at], columns=columns, attributes={})
+
+
+def _ends(interval: Interval) -> dict[str, float | None]:
+    return {end: _number(getattr(interval, end)) for end in ("low", "high")}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _list(values: Sequence[Any]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _axes(rows: Sequence[Row]) -> tuple[dict[str, str], list[str], list[dict[str, str]]]:
+    """What is the same in all rows, the axes in which they differ, and each row's choices on these.
+
+    An axis that a row does not have does not make it differ. Numbers of the training count among rows of one model.
+    """
+    axes = list(dict.fromkeys([*AXES, *(axis for row in rows for axis in row.axes)]))
+    texts = {axis: _texts(rows, axis) for axis in axes}
+    same, differing = {}, []
+    for axis in axes:
+        present = [text for text in texts[axis] if text is not None]
+        if axis == "model" or _differs(rows, axis, texts[axis]):
+            differing.append(axis)
+        elif len(set(present)) == 1:
+            same[axis] = present[0]
+    choices = [{axis: text for axis in differing if (text := texts[axis][k]) is not None} for k in range(len(rows))]
+    return same, differing, choices
+
+
+def _differs(rows: Sequence[Row], axis: str, texts: Sequence[str | None]) -> bool:
+    if not axis.startswith("train "):
+        return len({text for text in texts if text is not None}) > 1
+    by_model: dict[str, set[str]] = {}
+    for row, text in zip(rows, texts):
+        if text is not None:
+            by_model.setdefault(row.axes["model"][0]["name"], set()).add(text)
+    return any(len(met) > 1 for met in by_model.values())
+
+
+def _texts(rows: Sequence[Row], axis: str) -> list[str | None]:
+    """Each row's choice on an axis; options are said where rows with the same plugin differ in them."""
+    options: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        for choice in row.axes.get(axis, ()):
+            for option, value in choice["options"].items():
+                options.setdefault((choice["name"], option), Counter())[repr(value)] += 1
+    telling = {key for key, met in options.items() if len(met) > 1}
+
+    def said(choice: Mapping[str, Any]) -> str:
+        shown = [f"{o}={v}" for o, v in choice["options"].items() if (choice["name"], o) in telling]
+        return clean(":".join([choice["name"], *shown]))
+
+    return ["+".join(map(said, row.axes[axis])) if axis in row.axes else None for row in rows]

@@ -55,11 +55,13 @@ class Hits:
 
 def bundle(scenes: Sequence[Scene], side: int) -> Bundle:
     """Rays through the centres of side x side cells of each scene's image, row by row."""
-    basis = np.stack([scene.camera.basis() for scene in scenes])[..., None, None]  # (N, 3, 3, 1, 1)
+    basis = np.stack([scene.camera.basis for scene in scenes])[..., None, None]  # (N, 3, 3, 1, 1)
     slope = np.array([scene.camera.slope for scene in scenes])
     step = slope[:, None] * ((2 * np.arange(side) + 1) / side - 1)  # (N, side)
     rays = tuple(
-        (basis[:, 2, i] + basis[:, 0, i] * step[:, None, :] + basis[:, 1, i] * step[:, :, None]).reshape(len(scenes), -1)
+        (basis[:, 2, i] + basis[:, 0, i] * step[:, None, :] + basis[:, 1, i] * step[:, :, None]).reshape(
+            len(scenes), -1
+        )
         for i in range(3)
     )
     listed = sorted(((k, n) for n, scene in enumerate(scenes) for k in range(len(scene.solids))))
@@ -96,7 +98,9 @@ def _boxes(scenes: Sequence[Scene], basis: np.ndarray, slope: np.ndarray, listed
     x = np.array([solid.x for solid in solids])[:, None] + reach * sign[:, 0]
     z = np.array([solid.z for solid in solids])[:, None] + reach * sign[:, 1]
     y = height * sign[:, 2] - camera
-    right, down, depth = (basis[of, i, 0, None] * x + basis[of, i, 1, None] * y + basis[of, i, 2, None] * z for i in range(3))
+    right, down, depth = (
+        basis[of, i, 0, None] * x + basis[of, i, 1, None] * y + basis[of, i, 2, None] * z for i in range(3)
+    )
     wide = 2 * slope[of, None] * np.maximum(depth, NEAR)
     across, along = (right / wide + 0.5) * side, (down / wide + 0.5) * side
     low = [np.floor(spots.min(1)) - 1 for spots in (across, along)]
@@ -171,7 +175,7 @@ def to_world(bundle: Bundle, solid: np.ndarray, x: np.ndarray, y: np.ndarray, z:
 
 
 def meet(bundle: Bundle, solid: np.ndarray, origin: Sequence[np.ndarray], ray: Sequence[np.ndarray]) -> np.ndarray:
-    """Parameter (M,) at which ray i enters solid[i]; inf where it misses or starts behind. origin, ray: x, y, z (M,)."""
+    """Where ray i enters solid[i] (M,), inf where it misses or starts behind. origin, ray: x, y, z, each (M,)."""
     t = np.full(len(solid), np.inf)
     shape = bundle.shape.take(solid)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -233,7 +237,7 @@ def _cone(o, d, width, height, reach):
     b = o[0] * d[0] + o[2] * d[2] + k * k * down * d[1]
     one, two = _roots(a, b, o[0] * o[0] + o[2] * o[2] - k * k * down * down)
     low, high = np.fmin(one, two), np.fmax(one, two)
-    # a < 0: the ray is steeper than the side and lies in the lower cone after its later root (falling) or before its first
+    # a < 0: the ray is steeper than the side; it is in the lower cone after its later root (falling) or before its first
     steep, falling = a < 0, d[1] < 0
     start = np.where(steep, np.where(falling, high, -np.inf), one)
     end = np.where(steep, np.where(falling, np.inf, low), two)

@@ -55,7 +55,7 @@ def swap_places(scene: Scene, i: int, j: int) -> Scene | None:
 
 
 def _with(scene: Scene, k: int, solid: Solid) -> Scene:
-    return replace(scene, solids=scene.solids[:k] + (solid,) + scene.solids[k + 1 :])
+    return replace(scene, solids=(*scene.solids[:k], solid, *scene.solids[k + 1 :]))
 
 
 def noun(solid: Solid, rng: np.random.Generator, *, full: bool = False) -> str:

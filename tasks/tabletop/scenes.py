@@ -10,7 +10,6 @@ import numpy as np
 
 from .render import survey
 from .solids import (
-    COLOURS,
     MAIN_COLOURS,
     MAIN_PALETTES,
     PALETTES,
@@ -25,13 +24,27 @@ from .solids import (
     Surroundings,
 )
 
-__all__ = ["Camera", "Light", "Scene", "Solid", "Surroundings", "World", "arrange", "sample_label", "sample_scene", "seen"]
+__all__ = [
+    "Camera",
+    "Light",
+    "Scene",
+    "Solid",
+    "Surroundings",
+    "World",
+    "arrange",
+    "sample_label",
+    "sample_scene",
+    "seen",
+]
 
-RADII = {"small": (0.096, 0.110), "large": (0.152, 0.172)}  # metres; the smallest large is 1.38 times the largest small
+RADII = {
+    "small": (0.099, 0.112),
+    "large": (0.154, 0.172),
+}  # metres; the smallest large is 1.375 times the largest small
 GAP = 0.012  # metres between footprints
-CUT = 0.05  # share of the image's side by which a solid's bounding box may leave the frame
-SHOWN = 0.25  # least share of its own silhouette that is seen of any solid
-SHARE = 0.015  # least share of the image that is seen of any solid
+CUT = 0.02  # share of the image's side by which a solid's bounding box may leave the frame
+SHOWN = 0.6  # least share of its own silhouette that is seen of any solid
+SHARE = 0.02  # least share of the image that is seen of any solid
 JUDGED = 64  # pixels of the side at which the two rules above are judged, whatever size is rendered later
 
 Label = tuple[str, str, str, str]  # shape, colour, size, pattern
@@ -100,7 +113,7 @@ def arrange(rng: np.random.Generator, world: World, labels: Sequence[Label]) -> 
 
 
 def place(
-    rng: np.random.Generator, camera: Camera, label: Label, radius: float, others: Sequence[Solid], tries: int = 60
+    rng: np.random.Generator, camera: Camera, label: Label, radius: float, others: Sequence[Solid], tries: int = 200
 ) -> Solid | None:
     """A solid at a place where it fits into the frame and stands free; None when none was found.
 
@@ -108,14 +121,21 @@ def place(
     """
     shape, colour, size, pattern = label
     height = PROPORTIONS[shape].height * radius
-    for _ in range(tries):
-        x, z = camera.ground(uniform(rng, 0.08, 0.92), uniform(rng, 0.25, 0.92))
-        # a capsule seen along its axis looks like a ball, so it keeps its flank to the camera
-        yaw = uniform(rng, -0.65, 0.65) if shape == "capsule" else uniform(rng, 0.0, math.pi / 2)
-        solid = Solid(shape, colour, size, pattern, round(x, 6), round(z, 6), round(radius, 6), round(height, 6), round(yaw, 6))
-        if stands_free(solid, others) and in_frame(camera, solid):
-            return solid
-    return None
+    column, row, turn = rng.random((3, tries))
+    x, z = (part.round(6) for part in camera.ground(column * 0.84 + 0.08, row * 0.67 + 0.25))
+    reach = PROPORTIONS[shape].footprint * radius
+    fits = framed(camera, x, z, height, reach)
+    for other in others:
+        apart = reach + other.footprint + GAP
+        fits &= (x - other.x) ** 2 + (z - other.z) ** 2 >= apart * apart
+    if not fits.any():
+        return None
+    i = int(fits.argmax())
+    # a capsule seen along its axis looks like a ball, so it keeps its flank to the camera
+    yaw = float(turn[i]) * 1.3 - 0.65 if shape == "capsule" else float(turn[i]) * math.pi / 2
+    return Solid(
+        shape, colour, size, pattern, float(x[i]), float(z[i]), round(radius, 6), round(height, 6), round(yaw, 6)
+    )
 
 
 def stands_free(solid: Solid, others: Sequence[Solid]) -> bool:
@@ -126,20 +146,18 @@ def stands_free(solid: Solid, others: Sequence[Solid]) -> bool:
 
 
 def in_frame(camera: Camera, solid: Solid) -> bool:
-    """The solid's middle height, left, right, top and foot are in the image, but for CUT of its side."""
-    if not math.isfinite(solid.x):
-        return False
-    reach = PROPORTIONS[solid.shape].footprint * solid.radius * 0.9
-    points = np.array(
-        [
-            (solid.x - reach, solid.height / 2, solid.z),
-            (solid.x + reach, solid.height / 2, solid.z),
-            (solid.x, solid.height, solid.z),
-            (solid.x, 0.0, solid.z),
-        ]
-    )
-    spots = camera.project(points)
-    return bool((spots[:, 2] > 0.2).all() and (spots[:, :2] > -CUT).all() and (spots[:, :2] < 1 + CUT).all())
+    """`framed` for a solid where it stands."""
+    return bool(framed(camera, np.array([solid.x]), np.array([solid.z]), solid.height, solid.footprint)[0])
+
+
+def framed(camera: Camera, x: np.ndarray, z: np.ndarray, height: float, footprint: float) -> np.ndarray:
+    """At which places (M,) a solid's left, right, top and foot are in the image, but for CUT of its side: (M,) bool."""
+    inside = np.isfinite(x)
+    for aside, y in ((-0.9 * footprint, height / 2), (0.9 * footprint, height / 2), (0.0, height), (0.0, 0.0)):
+        right, down, depth = (a * (x + aside) + b * (y - camera.height) + c * z for a, b, c in camera.basis)
+        limit = (1 + 2 * CUT) * camera.slope * depth
+        inside &= (depth > 0.2) & (np.abs(right) < limit) & (np.abs(down) < limit)
+    return inside
 
 
 def seen(scenes: Sequence[Scene]) -> list[bool]:
@@ -155,9 +173,9 @@ def enough(visible: np.ndarray, silhouette: np.ndarray, count: int) -> bool:
 
 
 def sample_camera(rng: np.random.Generator) -> Camera:
-    """Looking down at a spot 1.5 to 1.75 m away; far enough and narrow enough that near solids do not dwarf far ones."""
-    distance, pitch = uniform(rng, 1.5, 1.75), uniform(rng, 0.62, 0.76)
-    return Camera(round(distance * math.sin(pitch), 6), pitch, uniform(rng, -0.1, 0.1), uniform(rng, 0.455, 0.515))
+    """Looking down at a spot 1.5 to 1.75 m away: from so far that near solids do not dwarf far ones."""
+    distance, pitch = uniform(rng, 1.5, 1.75), uniform(rng, 0.68, 0.84)
+    return Camera(round(distance * math.sin(pitch), 6), pitch, uniform(rng, -0.1, 0.1), uniform(rng, 0.445, 0.495))
 
 
 def sample_light(rng: np.random.Generator) -> Light:

@@ -155,15 +155,19 @@ def _from_capsule(x, y, z, width, height, reach):
     return x - np.clip(x, -reach, reach), y - width, z
 
 
-def _marked(bundle: Bundle, solid: np.ndarray, pattern: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """(M,) bool: the pattern shows its second colour here. Stripes go round the longest axis; checkers are cells in space."""
+def _marked(
+    bundle: Bundle, solid: np.ndarray, pattern: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """(M,) bool: the pattern has its second colour here. Stripes go round the axis; checkers are cells in space."""
     width, height, reach = bundle.width[solid], bundle.height[solid], bundle.reach[solid]
     lying = reach > 0
     along = np.where(lying, (x + width + reach) / (2 * (width + reach)), y / height)
     # the band at the top, which the camera sees most of, is the paint and not the accent; so is a lid
     stripe = np.floor(np.minimum(along, 0.999) * BANDS).astype(int) % 2 == 0
     cell = width / CELLS
-    checker = (np.floor(x / cell + 0.5) + np.floor((y - height / 2) / cell + 0.5) + np.floor(z / cell + 0.5)).astype(int) % 2 == 1
+    checker = (np.floor(x / cell + 0.5) + np.floor((y - height / 2) / cell + 0.5) + np.floor(z / cell + 0.5)).astype(
+        int
+    ) % 2 == 1
     return np.select([pattern == 1, pattern == 2], [stripe, checker], False)
 
 

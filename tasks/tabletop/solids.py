@@ -5,6 +5,7 @@ World axes: x to the right, y up, z away from the camera; the table is the plane
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -112,6 +113,7 @@ class Camera:
     yaw: float
     fov: float
 
+    @functools.cached_property
     def basis(self) -> np.ndarray:
         """(3, 3) float64; rows: right, down, forward. Rounded, so that a different libm gives the same bytes."""
         sin_p, cos_p = math.sin(self.pitch), math.cos(self.pitch)
@@ -121,26 +123,24 @@ class Camera:
         forward = (cos_p * sin_y, -sin_p, cos_p * cos_y)
         return np.round(np.array([right, down, forward]), 12)
 
-    @property
+    @functools.cached_property
     def slope(self) -> float:
         """Half the image's width at depth 1."""
         return round(math.tan(self.fov / 2), 12)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) -> (..., 3): column and row in [0, 1] inside the image, depth in metres."""
-        basis = self.basis()
+        basis = self.basis
         rel = np.asarray(points, dtype=np.float64) - (0.0, self.height, 0.0)
         right, down, depth = ((rel * axis).sum(-1) for axis in basis)
         return np.stack([right / depth / self.slope / 2 + 0.5, down / depth / self.slope / 2 + 0.5, depth], -1)
 
-    def ground(self, column: float, row: float) -> tuple[float, float]:
-        """The (x, z) on the table seen at an image point (column, row in [0, 1]); nan where it is not the table."""
-        right, down, forward = self.basis()
-        ray = forward + right * (2 * column - 1) * self.slope + down * (2 * row - 1) * self.slope
-        if ray[1] > -1e-6:
-            return math.nan, math.nan
-        t = -self.height / ray[1]
-        return float(ray[0] * t), float(ray[2] * t)
+    def ground(self, column: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Image points, column and row in [0, 1] -> the x and z seen there; nan where it is not the table."""
+        across, along = (2 * column - 1) * self.slope, (2 * row - 1) * self.slope
+        x, y, z = (ahead + right * across + down * along for right, down, ahead in self.basis.T)
+        t = np.where(y < -1e-6, -self.height / np.minimum(y, -1e-6), np.nan)
+        return x * t, z * t
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def test_it_tells_of_every_plugin_what_its_author_said(site, said):
     assert [o["default"] for o in nice.options] == [3, [1, 2], "inf", ""]
     assert needy.options[0]["required"]
     assert needy.citation == "Nobody, 1999, table 2"
+    assert catalogue.read(said.append).hooks == ["addp_bench_register"]
 
 
 def test_it_is_made_once_and_says_so(site, said):

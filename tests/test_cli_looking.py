@@ -1,0 +1,134 @@
+"""leaderboard and view as commands: what they select, show and refuse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from results import record
+
+from addp_bench.cli import main
+
+HOOKS = """
+from addp_bench.hookspecs import hookimpl
+
+@hookimpl
+def addp_bench_columns(records):
+    return {"mood": [f"seed {r['result']['seed']} is fine" for r in records]}
+
+@hookimpl
+def addp_bench_render(rows, style):
+    if style == "haiku":
+        return " / ".join(f"{row['task']} {row['cells'][0]}" for row in rows)
+"""
+
+
+@pytest.fixture
+def shell(capsys):
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return left.value.code, out, err.replace(_STALE, "")
+
+    return run
+
+
+_STALE = "the catalogue of plugins is stale: loading every plugin once to make it again\n"
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two strategies, the second better by 10 points in every sample, and another task."""
+    iou = np.random.default_rng(0).uniform(0.2, 0.6, 60)
+    record(tmp_path, iou, weights="uniform")
+    record(tmp_path, iou + 0.1, weights="p2")
+    record(tmp_path, iou, weights="uniform", result_task="depth")
+    return tmp_path
+
+
+def test_better_rows_come_first_and_the_reference_is_compared_with(shell, runs):
+    code, out, err = shell("leaderboard", "--runs", runs, "--task", "ris", "--reference", "weights=uniform")
+    assert (code, err) == (0, "")
+    lines = [line for line in out.splitlines() if " tiny" in line]
+    assert ["p2" in line for line in lines] == [True, False]
+    assert "+10.0 [+10.0, +10.0]" in lines[0]
+    assert "reference" in lines[1]
+    assert "depth" not in out
+
+
+def test_conditions_select_and_json_is_the_whole_answer(shell, runs):
+    code, out, _ = shell("leaderboard", "--runs", runs, "--where", "weights=p2,min_snr", "--json")
+    (section,) = json.loads(out)["sections"]
+    assert code == 0
+    assert [row["metrics"]["miou"]["value"] for row in section["rows"]] == pytest.approx([0.5], abs=0.03)
+
+
+def test_the_format_may_come_from_the_environment(shell, runs, monkeypatch):
+    monkeypatch.setenv("ADDP_BENCH_RUNS", str(runs))
+    monkeypatch.setenv("ADDP_BENCH_FORMAT", "csv")
+    rows = list(csv.DictReader(io.StringIO(shell("leaderboard")[1])))
+    assert {row["task"] for row in rows} == {"ris", "depth"}
+
+
+@pytest.mark.parametrize("style", ["table", "markdown", "latex", "html"])
+def test_every_format_names_the_cells(shell, runs, style):
+    code, out, _ = shell("leaderboard", "--runs", runs, "--format", style)
+    assert code == 0
+    for folder in (runs / "records").iterdir():
+        assert folder.name in out
+
+
+def test_rows_can_be_ordered_by_another_metric_and_keep_their_rank(shell, tmp_path):
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0.1, 0.2, 40)
+    record(tmp_path, np.where(np.arange(40) < 20, 0.9, 0.1), weights="uniform")
+    record(tmp_path, low + 0.3, weights="p2")
+    headline = json.loads(shell("leaderboard", "--runs", tmp_path, "--json")[1])["sections"][0]
+    by_miou = json.loads(shell("leaderboard", "--runs", tmp_path, "--json", "--sort", "miou")[1])["sections"][0]
+    values = [row["metrics"]["miou"]["value"] for row in by_miou["rows"]]
+    assert values == sorted(values, reverse=True)
+    assert {row["cells"][0]: row["rank"] for row in by_miou["rows"]} == {
+        row["cells"][0]: row["rank"] for row in headline["rows"]
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    [
+        (["--where", "weights=min_snr"], 4, "no record has weights=min_snr"),
+        (["--where", "wieghts=p2"], 2, "Did you mean 'weights'"),
+        (["--where", "weights"], 2, "field=value"),
+        (["--reference", "weights=min_snr"], 4, "weights=min_snr"),
+        (["--format", "markdwn"], 2, "Did you mean 'markdown'"),
+        (["--sort", "miuo"], 2, "Did you mean 'miou'"),
+        (["--runs", "nowhere"], 4, "there is no record here yet"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(shell, runs, arguments, code, said):
+    met, out, err = shell("leaderboard", "--runs", runs, *arguments)
+    assert (met, out) == (code, "")
+    assert said in err
+
+
+def test_a_broken_record_is_left_out_and_named(shell, runs):
+    (first, *_) = sorted((runs / "records").iterdir())
+    (first / "record.json").write_text("{")
+    code, out, err = shell("leaderboard", "--runs", runs)
+    assert code == 0
+    assert first.name not in out
+    assert first.name in err
+
+
+def test_plugins_may_add_columns_and_styles(shell, runs):
+    (runs / "hooks.py").write_text(HOOKS)
+    plugin = ("--plugin", runs / "hooks.py", "--no-plugin", "addp-bench")
+    assert "seed 0 is fine" in shell("leaderboard", "--runs", runs, *plugin)[1]
+    out = shell("leaderboard", "--runs", runs, "--task", "depth", "--format", "haiku", *plugin)[1]
+    assert out.startswith("depth ")
+    assert shell("leaderboard", "--runs", runs, "--format", "haiku", "--no-plugin", "addp-bench")[0] == 2

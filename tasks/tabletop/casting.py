@@ -237,7 +237,7 @@ def _cone(o, d, width, height, reach):
     b = o[0] * d[0] + o[2] * d[2] + k * k * down * d[1]
     one, two = _roots(a, b, o[0] * o[0] + o[2] * o[2] - k * k * down * down)
     low, high = np.fmin(one, two), np.fmax(one, two)
-    # a < 0: the ray is steeper than the side; it is in the lower cone after its later root (falling) or before its first
+    # a < 0: the ray is steeper than the side; in the lower cone after its later root (falling) or before its first
     steep, falling = a < 0, d[1] < 0
     start = np.where(steep, np.where(falling, high, -np.inf), one)
     end = np.where(steep, np.where(falling, np.inf, low), two)

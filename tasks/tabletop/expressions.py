@@ -40,7 +40,8 @@ KINDS: dict[int, dict[str, float]] = {
 class Expression:
     """program means target (indices of solids, sorted) in its scene; text is paraphrase number `style`.
 
-    level: one of LEVELS. distractor: the visible solid most easily taken for the target, None if there is none. flip: of a minimal pair, the other order in words and the solid it means.
+    level: one of LEVELS. distractor: the visible solid most easily taken for the target, None if there is none.
+    flip: of a minimal pair, the other order in words and the solid it means.
     """
 
     program: Program
@@ -79,7 +80,7 @@ class Asker:
         self.facts, self.rng, self.sayable, self.colours = facts, rng, sayable, colours
 
     def ask(self, among: Collection[int]) -> Expression:
-        """An expression whose target is one of `among`, each equally likely; a plural has others too, `none` has none."""
+        """An expression whose target is one of `among`, each equally likely; a plural has more, `none` none."""
         k = pick(self.rng, sorted(among))
         draw = float(self.rng.random())
         if draw < PLURAL and (found := self.plural(k)):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from addp_bench.loading import Loaded
     from addp_bench.registry import Entry, Option
 
-_YEAR = re.compile(r"\([^()]*\b(?:19|20)\d\d\b[^()]*\)")
+_CITED = re.compile(r"\((?:[^()]*\b(?:19|20)\d\d\b|ADDP\b)[^()]*\)")
 _SOURCE = re.compile(r"\b(?:Source|Citation|Reference)s?: ", re.IGNORECASE)
 
 
@@ -204,8 +204,8 @@ def _plain(value: Any) -> Any:
 
 
 def _citation(words: str) -> str:
-    """What follows "Source:" in a docstring, else its first parenthesis that holds a year, else ""."""
+    """What follows "Source:" in a docstring, else its first parenthesis that holds a year or names ADDP, else ""."""
     flat = " ".join(words.split())
     if said := _SOURCE.search(flat):
         return re.split(r"(?<=[a-z\d)])\.(?: |$)", flat[said.end() :])[0]
-    return found.group()[1:-1] if (found := _YEAR.search(flat)) else ""
+    return found.group()[1:-1] if (found := _CITED.search(flat)) else ""

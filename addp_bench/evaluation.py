@@ -251,12 +251,16 @@ def score_naive(
     seen, rows = [], []
     for i in range(count):
         sample = samples[i]
-        prediction = predictor.predict(sample, task, numpy_generator("predictor", seed, sample.id))
-        rows.append(evaluator.statistics(sample, prediction))
+        rows.append(evaluator.statistics(sample, ask(predictor, sample, task, seed)))
         seen.append(sample)
         progress(i + 1, count)
     columns = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
     return Scores(_table(seen, columns), 0, (), {})
+
+
+def ask(predictor: Predictor, sample: Sample, task: str, seed: int) -> Any:
+    """The answer of a predictor that does not draw; the same however often and in whatever order it is asked."""
+    return predictor.predict(sample, task, numpy_generator("predictor", seed, sample.id))
 
 
 def _table(seen: Sequence[Sample], columns: Mapping[str, np.ndarray]) -> Statistics:

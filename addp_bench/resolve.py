@@ -60,6 +60,29 @@ class Cell:
     def name(self, kind: str) -> str:
         return self.choices[kind].name
 
+    def plain(self) -> dict[str, Any]:
+        """For JSON; `from_plain` reads it back."""
+        simple = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {
+            **simple,
+            "choices": {kind: c.plain() for kind, c in self.choices.items()},
+            "corruption": [c.plain() for c in self.corruption],
+            "splits": dict(self.splits),
+            "budget": dataclasses.asdict(self.budget),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Cell:
+        """What `plain` gave, as a record keeps it."""
+        return cls(
+            **{
+                **plain,
+                "choices": {kind: Choice(**c) for kind, c in plain["choices"].items()},
+                "corruption": tuple(Choice(**c) for c in plain["corruption"]),
+                "budget": Budget(**plain["budget"]),
+            }
+        )
+
     def describe(self) -> str:
         """One line: what distinguishes cells in a listing."""
         if not self.denoises:

@@ -390,6 +390,7 @@ class Bench:
                     f"{kind}:{c.name}": self.registry.get(kind, c.name).origin for kind, c in plan.cell.choices.items()
                 },
                 "given": self.given,
+                "cell": plan.cell.plain(),
                 "spec": {s.name: dict(s.spec) for s in stages},
             },
         }

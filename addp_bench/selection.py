@@ -159,7 +159,10 @@ class Row:
     def axes(self) -> dict[str, list[Mapping[str, Any]]]:
         """Axis -> the choices made on it, corruptions in their order, other numbers as choices without options."""
         result = self.first.result
-        axes = {axis: [c for kind, c in _choices(self.first) if kind == axis] for axis in AXES}
+        axes: dict[str, list[Mapping[str, Any]]] = {axis: [] for axis in AXES}
+        for kind, choice in _choices(self.first):
+            if kind in axes:
+                axes[kind].append(choice)
         numbers = {
             "sampling steps": result["sampling_steps"],
             "read at": (result["read_at"] or {}).get("rule"),

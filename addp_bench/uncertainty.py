@@ -139,11 +139,11 @@ class Panel:
     def _resampled(self) -> np.ndarray:
         """(R, K): the mean over its seeds of each row, in each resample."""
         means = np.empty((self.resamples, len(self.rows)), order="F")
+        first, seeds = zip(*((runs.start, runs.stop - runs.start) for runs in self._of_row))
         for block, start in enumerate(range(0, self.resamples, _BLOCK)):
             counts = resample_counts(self.clusters, self.seed, block)[: self.resamples - start]
             by_run = self._resampled_value(counts)
-            for k, runs in enumerate(self._of_row):
-                means[start : start + _BLOCK, k] = by_run[:, runs].mean(axis=1)
+            means[start : start + _BLOCK] = np.add.reduceat(by_run, first, axis=1) / seeds
         return means
 
     def _between(self, rows: Sequence[int]) -> list[tuple[float, int]]:

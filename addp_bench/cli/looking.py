@@ -191,7 +191,10 @@ def _full(plugin: Plugin) -> str:
     from tabulate import tabulate
 
     also = f" (also {', '.join(plugin.aliases)})" if plugin.aliases else ""
-    parts = [f"{plugin.kind} {plugin.name}{also}", plugin.words]
+    # what is said of options stands in their table
+    told = tuple(f"{o['name']}: " for o in plugin.options)
+    paragraphs = [p for p in plugin.words.split("\n\n") if not (told and p.startswith(told))]
+    parts = [f"{plugin.kind} {plugin.name}{also}", *paragraphs]
     if plugin.options:
         rows = [
             [o["name"], o["type"], "required" if o["required"] else _said(o["default"]), o["words"]]

@@ -184,28 +184,72 @@ def plan(**given: Any) -> None:
     _show_plan(rows, impossible)
 
 
-def _prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]], Request]:
-    request = _request(given)
+@click.command()
+@click.option("--cell", required=True, help="Id of a finished cell, or the beginning of it.")
+@click.option("--image", required=True, type=click.Path(path_type=Path), help="A photograph.")
+@click.option("--text", default="", help="Words that say what is asked for.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The drawn answer, as PNG.")
+@click.option("--mask", type=click.Path(path_type=Path, dir_okay=False), help="The mask read from it, as PNG.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise it starts from.")
+@place_options
+@plugin_options
+def predict(**given: Any) -> None:
+    """Let a trained cell answer for a photograph of yours.
+
+    \b
+    Example:
+      addp-bench predict --cell 1a2b3c --image desk.png --text "the blue cone" --out answer.png
+    """
+    import numpy as np
+    from PIL import Image
+
+    from addp_bench import records
+    from addp_bench.reopen import Reopened, read_photo
+
+    photo = read_photo(given["image"])
+    bench = _bench(given)
+    record = records.find(records.load_all(bench.runs.root).records, given["cell"])
+    drawing, prediction = Reopened(record, bench).answer(photo, given["text"], given["seed"])
+    if len(drawing) != 1:
+        raise BadOption(f"cell {record.id} draws {len(drawing)} pictures for one photograph; predict shows one")
+    given["out"].parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(drawing[0]).resize(photo.shape[1::-1], Image.Resampling.BILINEAR).save(given["out"], "PNG")
+    click.echo(f"drawn into {given['out']}")
+    mask = np.asarray(prediction)
+    if given["mask"] is not None:
+        if mask.dtype != bool:
+            raise BadOption(f"--mask: what cell {record.id} predicts is not a mask")
+        Image.fromarray(mask).save(given["mask"], "PNG")
+        click.echo(f"mask of {mask.mean():.1%} of the photograph in {given['mask']}")
+
+
+def _bench(given: Mapping[str, Any]) -> Bench:
+    """Plugins, device and runs folder as the options say."""
     loaded = load_plugins(given["plugin"], given["no_plugin"], given["strict_plugins"])
     from addp_bench.progress import Progress
-    from addp_bench.resolve import resolve
     from addp_bench.run import Bench
+
+    return Bench(
+        loaded.registry,
+        loaded.hooks,
+        given["runs"].absolute(),
+        device=_device(given["device"]),
+        batch=given.get("eval_batch", 64),
+        progress=Progress(),
+        given={k: str(v) for k, v in given.items() if v not in (None, (), False)},
+    )
+
+
+def _prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]], Request]:
+    request = _request(given)
+    bench = _bench(given)
+    from addp_bench.resolve import resolve
     from addp_bench.stages import Planner, read_at_timestep
 
     read_at_timestep(request.read_at)
-    resolution = resolve(request, loaded.registry)
-    loaded.hooks.hook.addp_bench_cells(cells=resolution.cells)
-    runs = given["runs"].absolute()
-    planner = Planner(loaded.registry, runs)
-    bench = Bench(
-        loaded.registry,
-        loaded.hooks,
-        runs,
-        device=_device(given["device"]),
-        batch=given.get("eval_batch", 64),
-        progress=Progress(quiet=bool(given.get("quiet"))),
-        given={k: str(v) for k, v in given.items() if v not in (None, (), False)},
-    )
+    resolution = resolve(request, bench.registry)
+    bench.hooks.hook.addp_bench_cells(cells=resolution.cells)
+    planner = Planner(bench.registry, bench.runs.root)
     return bench, [planner.plan(cell) for cell in resolution.cells], resolution.impossible, request
 
 

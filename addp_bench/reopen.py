@@ -1,0 +1,136 @@
+"""From a record back to the cell that made it: its trained network, and the pictures it drew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from addp_bench import evaluation
+from addp_bench.cache import photos
+from addp_bench.errors import BadData, BadModel
+from addp_bench.randomness import normal
+from addp_bench.resolve import Cell
+from addp_bench.sampling import exposed, guided
+from addp_bench.store import Stage
+from addp_bench.types import Sample, to_uint8
+
+if TYPE_CHECKING:
+    from addp_bench.records import Record
+    from addp_bench.run import Bench
+
+
+class Reopened:
+    """A finished cell, found through its record; what it needs of the runs folder is checked where it is used."""
+
+    def __init__(self, record: Record, bench: Bench) -> None:
+        self.record, self.bench = record, bench
+        self.cell = Cell.from_plain(record.provenance["cell"])
+        self.specs = {name: spec for name, spec in record.provenance["spec"].items()}
+
+    def stage(self, kind: str) -> Stage:
+        """The cell's own stage of a kind: the one its score rests on, not one of a source's."""
+        score = next(spec for name, spec in self.specs.items() if name.startswith("score/"))
+        key = score["predict"] if kind == "predict" else self._spec("predict", score["predict"])[kind]
+        found = Stage(kind, self._spec(kind, key))
+        folder = self.bench.folder(found)
+        if not folder.is_dir():
+            raise BadData(
+                f"cell {self.record.id}: {folder} is gone, and with it what its {kind} stage made. "
+                "The record still stands; to make it again, remove the record and run the cell."
+            )
+        return found
+
+    def pictures(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What was drawn for these samples, at the step that was read.
+
+        Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text.
+        """
+        samples, count = self.bench.samples(self.cell, self.cell.splits["eval"], self.cell.budget.limit)
+        place = {id_: i for i, id_ in enumerate(samples.ids[:count])}
+        if missing := [i for i in ids if i not in place]:
+            raise BadData(f"cell {self.record.id}: its split has no sample {missing[0]!r} any more")
+        if not self.cell.denoises:
+            return [self._asked(samples[place[i]]) for i in ids]
+        task = self.bench.build("task", self.cell)
+        evaluator = task.evaluator(self.record.result["protocol"]["settings"])
+        encoding, model = self.bench.build("encoding", self.cell), self.bench.model(self.cell)
+        drawn = evaluation.Drawn.open(self.bench.folder(self.stage("predict")))
+        read = self.record.result["read_at"]["index"]
+        found = []
+        for i in ids:
+            sample = samples[place[i]]
+            x0 = torch.from_numpy(drawn.only(place[i])[:, read]).to(self.bench.device)
+            with torch.no_grad():
+                drawing = to_uint8(model.codec.decode(x0))
+            queries = encoding.queries(sample, ())
+            prediction = evaluation.decode(drawing, sample, queries, encoding, evaluator.drawing_size(sample))
+            found.append(self._picture(sample, prediction, drawing))
+        return found
+
+    def answer(self, image: np.ndarray, text: str, seed: int = 0) -> tuple[np.ndarray, Any]:
+        """Let the trained cell answer for any photograph (H, W, 3) uint8.
+
+        Returns the drawing (side, side, 3) uint8 and the prediction read from it at the photograph's own size.
+        Raises BadModel for a cell that draws nothing.
+        """
+        if not self.cell.denoises:
+            raise BadModel(f"cell {self.record.id} is {self.cell.name('model')}, which draws no answers")
+        bench, cell = self.bench, self.cell
+        sample = Sample("photo", "photo", image, None, text)
+        model = bench.trained(cell, self.stage("train"))
+        encoding = bench.build("encoding", cell)
+        queries = encoding.queries(sample, ())
+        noise, sampler = bench.noise(cell, model), bench.build("sampler", cell)
+        k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps
+        condition = model.condition(photos([sample], side).to(bench.device)).expand(k, -1, -1, -1)
+        words = model.embed([query.prompt for query in queries]).to(bench.device)
+        null = model.embed([""])[0].to(bench.device)
+        target, guidance = bench.build("target", cell), bench.build("guidance", cell)
+        denoise = guided(model, guidance, target, condition, words, null, noise)
+        denoise = exposed(denoise, bench.build("exposure", cell), noise, sampler.timesteps(noise, steps))
+        names = [("photo", seed, i) for i in range(k)]
+        white = normal(model.codec.shape(side, side), names).to(bench.device)
+        with torch.no_grad():
+            visited = sampler.trajectory(denoise, noise.start(white), noise, steps, names)
+            kept = evaluation.recorded([step.t for step in visited], noise.steps)
+            drawing = to_uint8(model.codec.decode(visited[kept[self.record.result["read_at"]["index"]]].x0))
+        height, width = image.shape[:2]
+        return drawing, evaluation.decode(drawing, sample, queries, encoding, (height, width))
+
+    def _asked(self, sample: Sample) -> dict[str, Any]:
+        predictor = self.bench.build("model", self.cell)
+        return self._picture(sample, evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed), None)
+
+    @staticmethod
+    def _picture(sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:
+        prediction = np.asarray(prediction.cpu()) if isinstance(prediction, torch.Tensor) else prediction
+        return {
+            "id": sample.id,
+            "photo": sample.image,
+            "drawing": drawing,
+            "truth": sample.truth,
+            "prediction": prediction,
+            "text": sample.text,
+            "attributes": dict(sample.attributes),
+        }
+
+    def _spec(self, kind: str, key: str) -> dict[str, Any]:
+        return json.loads(json.dumps(self.specs[f"{kind}/{key[:16]}"]))
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """A photograph as (H, W, 3) uint8. Raises BadData for a file that is none, or too large to be one."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            return np.asarray(opened.convert("RGB"))
+    except FileNotFoundError as missing:
+        raise BadData(f"there is no photograph {path}") from missing
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as broken:
+        raise BadData(f"{path} cannot be read as a photograph: {broken}") from broken

@@ -1,0 +1,57 @@
+"""From a record back to its pictures and its network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bench
+from addp_bench.errors import BadData
+from addp_bench.reopen import Reopened, read_photo
+
+
+@pytest.fixture(scope="module")
+def finished(sd15, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    at, (plan,), done = bench.run(bench.request(sd15), runs)
+    return at, done.records[plan.id]
+
+
+def test_pictures_show_the_predictions_that_were_judged(finished):
+    at, record = finished
+    ids = [str(i) for i in record.statistics.ids]
+    pictures = Reopened(record, at).pictures(ids)
+    assert [p["id"] for p in pictures] == ids
+    for picture, union, intersection in zip(
+        pictures, record.statistics.columns["union"], record.statistics.columns["intersection"]
+    ):
+        truth, prediction = picture["truth"], picture["prediction"]
+        assert prediction.shape == picture["photo"].shape[:2]
+        assert (truth | prediction).sum() == union
+        assert (truth & prediction).sum() == intersection
+
+
+def test_a_trained_cell_answers_for_any_photograph_and_the_same_each_time(finished):
+    at, record = finished
+    photo = np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8)
+    drawing, mask = Reopened(record, at).answer(photo, "the green square")
+    assert drawing.shape == (1, 64, 64, 3)
+    assert mask.shape == (40, 56)
+    again, _ = Reopened(record, at).answer(photo, "the green square")
+    np.testing.assert_array_equal(drawing, again)
+
+
+def test_a_photograph_that_is_none_is_named(tmp_path):
+    (tmp_path / "note.png").write_text("not a picture")
+    with pytest.raises(BadData, match=r"note\.png"):
+        read_photo(tmp_path / "note.png")
+    with pytest.raises(BadData, match="there is no photograph"):
+        read_photo(tmp_path / "none.png")
+
+
+def test_predictions_that_were_cleared_away_are_said_to_be_gone(sd15, tmp_path):
+    at, (plan,), done = bench.run(bench.request(sd15), tmp_path)
+    at.runs.discard(plan.score.inputs[0])
+    record = done.records[plan.id]
+    with pytest.raises(BadData, match="is gone"):
+        Reopened(record, at).pictures([str(record.statistics.ids[0])])

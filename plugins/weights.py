@@ -185,7 +185,7 @@ class ShuffledStats(PerceptionStats):
 
 @dataclass(frozen=True)
 class LastGroup:
-    """A control: all that is not floor on the noisiest group. Does unevenness alone, without measuring, do as well?
+    """A control: all that is not floor on the noisiest group, to see whether unevenness without measuring does as well.
 
     scaling: "prob" makes it the distribution of timesteps, "loss" a loss weight of mean 1.
 

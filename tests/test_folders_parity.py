@@ -122,12 +122,12 @@ def test_pictures_may_come_in_any_number(pipeline):
 # ------------------------------------------------------------------------------------------------ the whole way
 
 
-@pytest.mark.parametrize("image_weight, text_weight", [(1.5, 7.5), (1.5, 3.0)])
-def test_sampling_equals_the_diffusers_pipeline_at_every_step(model, pipeline, image_weight, text_weight):
+@pytest.mark.parametrize("image_weight, text_weight, one", [(1.5, 7.5, False), (1.5, 3.0, True)])
+def test_sampling_equals_the_diffusers_pipeline_at_every_step(model, pipeline, image_weight, text_weight, one):
     from diffusers import DDIMScheduler
 
     pictures, start, steps = photographs(2), noise(2, 4, 8, 8, seed=1), 10
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, set_alpha_to_one=True)
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, set_alpha_to_one=one)
     visited = [start]
 
     def keep(pipe, index, t, values):
@@ -161,9 +161,9 @@ def test_sampling_equals_the_diffusers_pipeline_at_every_step(model, pipeline, i
         seen.append(x_t)
         return denoise(x_t, t)
 
-    sampler = DDIM(spacing="leading", steps_offset=1, set_alpha_to_one=True)
+    sampler = DDIM(spacing="leading", steps_offset=1, set_alpha_to_one=one)
     trajectory = sampler.trajectory(watched, start, model.noise, steps, [("a",), ("b",)])
-    seen.append(trajectory[-1].x0)  # with alpha 1 at the end the last latent is x0 itself
+    seen.append(trajectory[-1].x0)
     assert len(seen) == len(visited) == steps + 1
     for step, (ours, expected) in enumerate(zip(seen, visited)):
         error = (ours - expected).abs().max() / expected.abs().max()  # latents of a random network grow to about 30

@@ -57,6 +57,9 @@ class Evaluator(Protocol):
 
     metrics: Sequence[Metric]  # the first is the headline
 
+    def drawing_size(self, sample: Sample) -> tuple[int, int] | None:
+        """(H, W) to which a drawing and its photograph are resized, bilinearly, before decoding; None leaves them."""
+
     def statistics(self, sample: Sample, prediction: Any) -> dict[str, float]:
         """The sufficient statistics of one sample; the same keys for every sample.
 

@@ -91,7 +91,8 @@ class BinaryMask:
         if not 0 <= threshold < 255:
             raise ValueError(f"threshold is a brightness from 0 to below 255, got {threshold}")
         self.threshold = threshold
-        self.shares = (0.299, 0.587, 0.114) if reads == "luminance" else (1.0, 0.0, 0.0)
+        # in thousandths, so that brightness is a whole number and its comparison exact
+        self.shares = (299, 587, 114) if reads == "luminance" else (1000, 0, 0)
 
     def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
         """One drawing, asked for with the expression as it is; masks have no vocabulary."""
@@ -107,13 +108,9 @@ class BinaryMask:
 
     def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
-        import torch
-
-        # float64, because the shares of a gray of exactly the threshold need not add up to it in float32
-        brightness = torch.einsum(
-            "c,bchw->bhw", drawings.new_tensor(self.shares, dtype=torch.float64), pixels(drawings).double()
-        )
-        return brightness > self.threshold
+        whole = pixels(drawings)
+        brightness = (whole * whole.new_tensor(self.shares).view(3, 1, 1)).sum(1)
+        return brightness > 1000 * self.threshold
 
 
 def read_colour(text: str) -> tuple[int, int, int]:

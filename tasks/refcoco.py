@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -150,7 +151,7 @@ class Referring:
         return self.root / self.folder / "instances.json"
 
     @cached_property
-    def _references(self) -> list[Reference]:
+    def _references(self) -> Sequence[Reference]:
         if not self.root.is_dir():
             raise BadData(
                 f"no folder {self.root}; give dataset {self.name} the folder that holds {self.folder}/ and images/."
@@ -158,7 +159,7 @@ class Referring:
         return read_references(self._references_file)
 
     @cached_property
-    def _photographs(self) -> dict[int, Photograph]:
+    def _photographs(self) -> Mapping[int, Photograph]:
         return read_photographs(self._instances_file)
 
     @cached_property
@@ -166,7 +167,7 @@ class Referring:
         """Outlines by annotation id, each with the id of its photograph."""
         return {outline.id: (image_id, outline) for image_id, p in self._photographs.items() for outline in p.outlines}
 
-    def _split(self, split: str) -> list[Reference]:
+    def _split(self, split: str) -> Sequence[Reference]:
         if split not in self.splits():
             raise unknown(f"split of {self.name} ({self.split_by})", split, self.splits())
         if split not in ("train_fit", "stats"):
@@ -218,7 +219,7 @@ class Expressions:
                 self.image_ids.append(f"coco/{reference.image_id}")
                 self._rows.append((sentence, photograph, outline))
         if len(set(self.ids)) < len(self.ids):
-            twice = next(sample_id for sample_id in self.ids if self.ids.count(sample_id) > 1)
+            ((twice, _),) = Counter(self.ids).most_common(1)
             raise BadData(f"{dataset._references_file}: two sentences would be sample {twice}.")
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ import json
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,14 +69,17 @@ class PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, and references hold plain values only")
 
 
-def read_references(file: Path) -> list[Reference]:
+def read_references(file: Path) -> Sequence[Reference]:
     """The references of a `refs(*).p`. Raises BadData, naming the file, for one that is missing, damaged or hostile."""
+    return _read_references(file, *_version(file))
+
+
+@lru_cache(maxsize=4)  # every stage of a run asks again
+def _read_references(file: Path, size: int, changed: int) -> Sequence[Reference]:
     try:
         with file.open("rb") as stream:
             # Python 2 wrote bytes; latin1 maps each to a character and so cannot fail
             values = PlainUnpickler(stream, encoding="latin1").load()
-    except FileNotFoundError as missing:
-        raise BadData(f"{file} is missing; it belongs to the annotation archive of the dataset.") from missing
     except Exception as broken:  # a damaged pickle raises almost anything
         raise BadData(f"{file} cannot be read as references: {_reason(broken)}. Download it again.") from broken
     if not isinstance(values, list):
@@ -95,12 +99,15 @@ def _reference(value: Any, where: str) -> Reference:
 # ---------------------------------------------------------------------------------------------- outlines
 
 
-def read_photographs(file: Path) -> dict[int, Photograph]:
+def read_photographs(file: Path) -> Mapping[int, Photograph]:
     """Photographs of an `instances.json` by id, with every object outlined in them. Raises BadData, naming the file."""
+    return _read_photographs(file, *_version(file))
+
+
+@lru_cache(maxsize=4)
+def _read_photographs(file: Path, size: int, changed: int) -> Mapping[int, Photograph]:
     try:
         values = json.loads(file.read_bytes())
-    except FileNotFoundError as missing:
-        raise BadData(f"{file} is missing; it belongs to the annotation archive of the dataset.") from missing
     except (ValueError, RecursionError, OSError) as broken:
         raise BadData(f"{file} cannot be read as JSON: {_reason(broken)}. Download it again.") from broken
     where = str(file)
@@ -219,6 +226,15 @@ def read_photograph(file: Path, photograph: Photograph) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------- both
+
+
+def _version(file: Path) -> tuple[int, int]:
+    """Size and time of the last change; with them a file that was read is known to be the same."""
+    try:
+        found = file.stat()
+    except OSError as missing:
+        raise BadData(f"{file} is missing; it belongs to the annotation archive of the dataset.") from missing
+    return found.st_size, found.st_mtime_ns
 
 
 def _field(value: Any, name: str, expected: type, where: str) -> Any:

@@ -322,6 +322,10 @@ DAMAGE = {
     "no area": (lambda root: edit(root, lambda v: cup(v).update(segmentation=[[9] * 6])), "cover no pixel"),
     "odd polygon": (lambda root: edit(root, lambda v: cup(v).update(segmentation=[[1] * 7])), "odd count"),
     "far polygon": (lambda root: edit(root, lambda v: cup(v).update(segmentation=[[1e9] * 6])), "leaves the image"),
+    "nan polygon": (
+        lambda root: edit(root, lambda v: cup(v).update(segmentation=[[float("nan")] * 6])),
+        "leaves the image",
+    ),
     "words for numbers": (lambda root: edit(root, lambda v: cup(v).update(segmentation=[["a"] * 6])), "no number"),
     "no polygons": (lambda root: edit(root, lambda v: cup(v).update(segmentation=None)), "expected polygons"),
     "outside": (lambda root: stray(root, "../../../secret.jpg"), "without folders"),
@@ -335,6 +339,13 @@ def test_damaged_files_give_one_line_that_names_them(root, damage, words):
     with pytest.raises(BadData, match=words) as error:
         load(path=root)[0]
     assert "\n" not in str(error.value)
+
+
+def test_files_are_read_once_and_again_when_they_changed(root):
+    first = RefCoco(root).samples("val", "ris")
+    assert RefCoco(root)._photographs is RefCoco(root)._photographs
+    edit(root, lambda value: cup(value).update(segmentation=[[0, 0, 9, 0, 9, 9, 0, 9]]))
+    assert first[0].truth.sum() > 81 == RefCoco(root).samples("val", "ris")[0].truth.sum()
 
 
 def test_a_split_without_references_is_refused(root):

@@ -50,7 +50,7 @@ class Reopened:
 
         Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text.
         """
-        samples, count = self.bench.samples(self.cell, self.cell.splits["eval"], self.cell.budget.limit)
+        samples, count = self.bench.samples(self.cell, "eval", self.cell.budget.limit)
         place = {id_: i for i, id_ in enumerate(samples.ids[:count])}
         if missing := [i for i in ids if i not in place]:
             raise BadData(f"cell {self.record.id}: its split has no sample {missing[0]!r} any more")

@@ -40,7 +40,7 @@ class Cell:
     choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption: in the order
     they are applied, empty when nothing is corrupted. protocol: its name; settings are the task's. budget: resolved,
     with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation starts from.
-    splits: by purpose ("train", "stats", "eval").
+    splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two where it is not the judged one.
     """
 
     choices: Mapping[str, Choice]
@@ -50,9 +50,14 @@ class Cell:
     budget: Budget
     seed: int
     sampling_seed: int = 0
+    trained_on: Choice | None = None
     read_at: str = "final"
     precision: str = "fp32"
     denoises: bool = True
+
+    def dataset(self, purpose: str) -> Choice:
+        """The dataset that serves "train", "stats" or "eval"."""
+        return self.trained_on if self.trained_on and purpose != "eval" else self.choices["dataset"]
 
     def __getitem__(self, kind: str) -> Choice:
         return self.choices[kind]
@@ -68,6 +73,7 @@ class Cell:
             "choices": {kind: c.plain() for kind, c in self.choices.items()},
             "corruption": [c.plain() for c in self.corruption],
             "splits": dict(self.splits),
+            "trained_on": self.trained_on.plain() if self.trained_on else None,
             "budget": dataclasses.asdict(self.budget),
         }
 
@@ -80,6 +86,7 @@ class Cell:
                 "choices": {kind: Choice(**c) for kind, c in plain["choices"].items()},
                 "corruption": tuple(Choice(**c) for c in plain["corruption"]),
                 "budget": Budget(**plain["budget"]),
+                "trained_on": Choice(**plain["trained_on"]) if plain["trained_on"] else None,
             }
         )
 
@@ -181,12 +188,14 @@ def _cell(
     model_class = registry.get("model", model_choice.name).factory
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
-    splits = {p: dataset.default_split(p) for p in ("train", "stats", "eval")}
-    if request.split is not None:
-        splits["eval"] = request.split
-    for split in splits.values():
-        if split not in dataset.splits():
-            raise unknown(f"split of {dataset_choice.name}", split, dataset.splits())
+    trained_on = registry.resolve("dataset", Choice.parse(request.trained_on)) if request.trained_on else None
+    source = registry.build("dataset", trained_on) if trained_on else dataset
+    splits = {"train": source.default_split("train"), "stats": source.default_split("stats")}
+    splits["eval"] = request.split if request.split is not None else dataset.default_split("eval")
+    for purpose, split in splits.items():
+        known = (dataset if purpose == "eval" else source).splits()
+        if split not in known:
+            raise unknown(f"split of {dataset_choice.name}", split, known)
     protocol = request.protocol or dataset.protocol(task_choice.name)
     if protocol not in task.protocols():
         raise unknown(f"protocol of {task_choice.name}", protocol, task.protocols())
@@ -232,6 +241,7 @@ def _cell(
         budget,
         seed,
         request.sampling_seed,
+        trained_on,
         request.read_at,
         request.precision,
     )

@@ -160,7 +160,7 @@ class Bench:
 
     def _latents(self, stage: Stage, cell: Cell, folder: Path) -> None:
         data = stage.spec["data"]
-        samples, count = self.samples(cell, data["split"], data["limit"])
+        samples, count = self.samples(cell, stage.context["purpose"], data["limit"])
         with self.progress.bar(f"encoding {count} samples of {data['split']}") as tell:
             cache.make(
                 folder,
@@ -177,7 +177,7 @@ class Bench:
     def _train(self, stage: Stage, cell: Cell, folder: Path) -> None:
         latents_stage = stage.input("latents")
         latents = cache.Latents.open(self.folder(latents_stage))
-        samples, _ = self.samples(cell, cell.splits["train"], cell.budget.train_samples)
+        samples, _ = self.samples(cell, "train", cell.budget.train_samples)
         model = self.model(cell)
         recipe = self.recipe(cell, model, self._measured(stage, cell))
         budget = replace(cell.budget, train_steps=cell.budget.steps_for(len(latents)))
@@ -240,7 +240,7 @@ class Bench:
             read = self._reading(stage, cell, drawn, evaluator)
             scores = evaluation.score(found, evaluator, drawn.timesteps, read)
         else:
-            samples, count = self.samples(cell, cell.splits["eval"], cell.budget.limit)
+            samples, count = self.samples(cell, "eval", cell.budget.limit)
             predictor = self.registry.build("model", cell["model"])
             with self.progress.bar(f"asking {cell.name('model')}") as tell:
                 scores = evaluation.score_naive(
@@ -277,9 +277,10 @@ class Bench:
     def noise(self, cell: Cell, model: DenoisingModel) -> Any:
         return self.build("noise", cell) if "noise" in cell.choices else model.noise
 
-    def samples(self, cell: Cell, split: str, limit: int | None) -> tuple[Samples, int]:
-        """A split and how many of its samples, from the first on, are used."""
-        samples = self.build("dataset", cell).samples(split, cell.name("task"))
+    def samples(self, cell: Cell, purpose: str, limit: int | None) -> tuple[Samples, int]:
+        """The split for "train", "stats" or "eval", and how many of its samples, from the first on, are used."""
+        dataset = self.registry.build("dataset", cell.dataset(purpose))
+        samples = dataset.samples(cell.splits[purpose], cell.name("task"))
         return samples, len(samples) if limit is None else min(limit, len(samples))
 
     def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
@@ -299,7 +300,7 @@ class Bench:
     def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:
         """Finished predictions and an iterator over what they say."""
         drawn = evaluation.Drawn.open(self.folder(predict))
-        samples, _ = self.samples(cell, predict.spec["split"], None)
+        samples, _ = self.samples(cell, predict.context["purpose"], None)
         found = evaluation.answers(
             drawn, samples, self.build("encoding", cell), self.model(cell), self.device, drawing_size
         )
@@ -327,6 +328,7 @@ class Bench:
             train_stage = stage.inputs[0].input("train")
             log = json.loads((self.folder(train_stage) / "log.json").read_text())
             training = {
+                "dataset": _placeless(cell.dataset("train")),
                 "split": cell.splits["train"],
                 "samples": log["samples"],
                 "steps": log["steps"],

@@ -78,7 +78,8 @@ class Request:
 
     axes: kind -> alternatives as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given. read_at: "final", "best_on_stats" or "t=NNN". force: run what is
-    refused as senseless. The product of all alternatives is the grid.
+    refused as senseless. trained_on: the dataset that is trained on where it is not the one that is judged on. The
+    product of all alternatives is the grid.
     """
 
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Request:
     read_at: str = "final"
     precision: str = "fp32"
     force: bool = False
+    trained_on: str | None = None
 
 
 def parse_seeds(texts: Sequence[str]) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ class Planner:
         predict = self._predict(
             cell,
             train,
-            split=cell.splits["eval"],
+            purpose="eval",
             limit=budget.limit,
             steps=budget.sampling_steps,
             sampler=cell["sampler"],
@@ -139,7 +139,7 @@ class Planner:
         predict = self._predict(
             cell,
             train,
-            split=cell.splits["stats"],
+            purpose="stats",
             limit=samples,
             steps=steps,
             sampler=self.registry.resolve("sampler", Choice("ddim")),
@@ -160,31 +160,30 @@ class Planner:
         cell: Cell,
         train: Stage,
         *,
-        split: str,
+        purpose: str,
         limit: int | None,
         steps: int,
         sampler: Choice,
         guidance: Choice,
         exposure: Choice,
     ) -> Stage:
-        latents = self._latents(cell, split, limit, targets=False)
+        latents = self._latents(cell, purpose, limit, targets=False)
         spec = {
             "train": train.key,
             "latents": latents.key,
-            "split": split,
             "steps": steps,
             "choices": {"sampler": sampler.plain(), "guidance": guidance.plain(), "exposure": exposure.plain()},
             "sampling_seed": cell.sampling_seed,
             "code": code_digest(CODE["predict"]),
             "plugins": self._plugins([("sampler", sampler), ("guidance", guidance), ("exposure", exposure)]),
         }
-        return Stage("predict", spec, (train, latents), context=self._context(cell))
+        return Stage("predict", spec, (train, latents), context=self._context(cell, purpose))
 
     def _naive(self, cell: Cell) -> Stage:
         spec = {
             "task": cell["task"].plain(),
             "model": {"choice": _placeless(cell["model"])},
-            "data": self._data(cell, cell.splits["eval"], cell.budget.limit),
+            "data": self._data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,
             "plugins": self._plugins([("model", cell["model"]), ("task", cell["task"])]),
         }
@@ -212,7 +211,7 @@ class Planner:
         return self._predict(
             cell,
             predict.input("train"),
-            split=cell.splits["stats"],
+            purpose="stats",
             limit=cell.budget.stats_samples,
             steps=cell.budget.sampling_steps,
             sampler=cell["sampler"],
@@ -220,23 +219,31 @@ class Planner:
             exposure=cell["exposure"],
         )
 
-    def _latents(self, cell: Cell, split: str, limit: int | None, *, targets: bool) -> Stage:
+    def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool) -> Stage:
         spec = {
-            "data": self._data(cell, split, limit),
+            "data": self._data(cell, purpose, limit),
             "task": cell["task"].plain(),
             "encoding": cell["encoding"].plain(),
             "targets": targets,
             "model": self._model(cell),
             "code": code_digest(CODE["latents"]),
-            "plugins": self._plugins([(k, cell[k]) for k in ("task", "dataset", "encoding")]),
+            "plugins": self._plugins(
+                [("task", cell["task"]), ("dataset", cell.dataset(purpose)), ("encoding", cell["encoding"])]
+            ),
         }
-        return Stage("latents", spec, shared=True, context=self._context(cell))
+        return Stage("latents", spec, shared=True, context=self._context(cell, purpose))
 
     # ------------------------------------------------------------------ what names data, models and code
 
-    def _data(self, cell: Cell, split: str, limit: int | None) -> dict[str, Any]:
-        card = self.dataset(cell["dataset"]).card()
-        return {"dataset": _placeless(cell["dataset"]), "split": split, "limit": limit, "fingerprint": card.fingerprint}
+    def _data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
+        choice = cell.dataset(purpose)
+        card = self.dataset(choice).card()
+        return {
+            "dataset": _placeless(choice),
+            "split": cell.splits[purpose],
+            "limit": limit,
+            "fingerprint": card.fingerprint,
+        }
 
     def _card(self, cell: Cell) -> Any:
         choice = cell["model"]
@@ -253,8 +260,8 @@ class Planner:
         }
 
     @staticmethod
-    def _context(cell: Cell) -> dict[str, Any]:
-        return {"cell": cell}
+    def _context(cell: Cell, purpose: str = "eval") -> dict[str, Any]:
+        return {"cell": cell, "purpose": purpose}
 
     def _plugins(self, chosen: Iterable[tuple[str, Choice]], corruption: Sequence[Choice] = ()) -> dict[str, str]:
         """`weights:min_snr` -> digest of the file that defines it."""

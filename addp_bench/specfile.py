@@ -1,0 +1,185 @@
+"""Requests written in YAML: read with `safe_load`, checked field by field, every mistake told with its place.
+
+    train: {tasks: {ris: {dataset: tabletop, encoding: red_mask}}, model: tiny, weights: [uniform, perception_stats],
+            aug: [none, linear], target: x0, seeds: 0..4, budget: standard}
+    eval:  [{task: ris, dataset: tabletop, split: val, sampler: {ddim: {steps: 20}}, guidance: {image_text: {text: 3}}}]
+
+Wherever a plugin is named, a list makes a grid, and options stand in a mapping or behind colons. Several entries under
+`eval` judge what was trained once on several sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from addp_bench.errors import BadOption, BadRequest, unknown
+from addp_bench.spec import Choice, Request, parse_seeds, tidy
+
+TRAIN_AXES = ("model", "weights", "aug", "exposure", "target", "noise", "objective")
+EVAL_AXES = ("sampler", "guidance")
+NUMBERS: Mapping[str, Callable[[Any], Any]] = {
+    "train_steps": int,
+    "batch_size": int,
+    "train_samples": int,
+    "warmup": int,
+    "stats_samples": int,
+    "lr": float,
+    "ema": float,
+}
+
+
+def read(path: Path, changes: Mapping[str, Any]) -> list[Request]:
+    """One request for each entry under `eval`. changes: fields of Request given on the command line, which win.
+
+    Raises BadRequest with every mistake of the file, each with its place.
+    """
+    try:
+        written = yaml.safe_load(path.read_text())
+    except OSError as missing:
+        raise BadRequest([f"{path}: cannot be read: {missing.strerror}"]) from missing
+    except yaml.YAMLError as broken:
+        mark = getattr(broken, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise BadRequest([f"{path}{place}: is not YAML: {getattr(broken, 'problem', broken)}"]) from broken
+    reader = _Reader(path)
+    requests = reader.requests(written, changes)
+    if reader.problems:
+        raise BadRequest(reader.problems)
+    return requests
+
+
+class _Reader:
+    """Collects mistakes instead of stopping at the first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+
+    def requests(self, written: Any, changes: Mapping[str, Any]) -> list[Request]:
+        top = self.mapping(written, "", ("train", "eval"))
+        train = self.mapping(
+            top.get("train", {}), "train", ("tasks", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS)
+        )
+        tasks = self.mapping(train.get("tasks", {}), "train.tasks", None)
+        parts = {
+            name: self.mapping(part or {}, f"train.tasks.{name}", ("dataset", "encoding")) for name, part in tasks.items()
+        }
+        if len(parts) != 1:
+            self.wrong("train.tasks", f"names {len(parts)} tasks; one task is trained at a time")
+            return []
+        ((task, part),) = parts.items()
+        axes = {kind: self.choices(train[kind], f"train.{kind}") for kind in TRAIN_AXES if kind in train}
+        axes["task"] = [task]
+        axes |= {kind: self.choices(part[kind], f"train.tasks.{task}.{kind}") for kind in part}
+        numbers = {
+            name: self.checked(f"train.{name}", lambda n=name: NUMBERS[n](train[n])) for name in NUMBERS if name in train
+        }
+        seeds = train.get("seeds", 0)
+        common = {
+            "corruption": [str(c) for c in _several(train.get("corruption", []))],
+            "seeds": self.checked("train.seeds", lambda: parse_seeds([str(s) for s in _several(seeds)])) or (0,),
+            "budget": str(train.get("budget", "quick")),
+            "precision": str(train.get("precision", "fp32")),
+        }
+        judged = top.get("eval") or [{}]
+        if not isinstance(judged, list):
+            self.wrong("eval", "must be a list, one entry for each set that is judged")
+            return []
+        return [
+            self.judged(entry, f"eval[{i}]", axes, numbers, common, part, changes) for i, entry in enumerate(judged)
+        ]
+
+    def judged(
+        self,
+        written: Any,
+        place: str,
+        axes: Mapping[str, list[str]],
+        numbers: Mapping[str, Any],
+        common: Mapping[str, Any],
+        part: Mapping[str, Any],
+        changes: Mapping[str, Any],
+    ) -> Request:
+        known = ("task", "dataset", "split", "protocol", "limit", "steps", "read_at", "sampling_seed", *EVAL_AXES)
+        entry = self.mapping(written, place, known)
+        if entry.get("task", axes["task"][0]) != axes["task"][0]:
+            self.wrong(f"{place}.task", f"is {entry['task']}, but {axes['task'][0]} is trained")
+        mine = {kind: self.choices(entry[kind], f"{place}.{kind}") for kind in EVAL_AXES if kind in entry}
+        steps = entry.get("steps")
+        for text in mine.get("sampler", []):
+            if "steps" in (sampler := Choice.parse(text)).options:  # written beside the sampler, it is the evaluation's
+                steps = sampler.options["steps"]
+        mine["sampler"] = [_without_steps(text) for text in mine.get("sampler", [])]
+        trained_on = None
+        datasets = axes.get("dataset", [])
+        if "dataset" in entry:
+            mine["dataset"] = self.choices(entry["dataset"], f"{place}.dataset")
+            if datasets and mine["dataset"] != datasets:
+                if len(datasets) > 1:
+                    self.wrong(f"{place}.dataset", "cannot differ from several datasets that are trained on")
+                trained_on = datasets[0]
+        overrides = {
+            **numbers,
+            "sampling_steps": self.checked(f"{place}.steps", lambda: None if steps is None else int(steps)),
+            "limit": self.checked(f"{place}.limit", lambda: None if entry.get("limit") is None else int(entry["limit"])),
+        }
+        given = {k: v for k, v in changes.items() if v not in (None, (), {}, False)}
+        given_overrides = {k: v for k, v in given.pop("overrides", {}).items() if v is not None}
+        fields = {
+            **common,
+            "axes": {**axes, **{k: v for k, v in mine.items() if v}, **given.pop("axes", {})},
+            "overrides": {**overrides, **given_overrides},
+            "split": entry.get("split"),
+            "protocol": entry.get("protocol"),
+            "read_at": str(entry.get("read_at", "final")),
+            "sampling_seed": self.checked(f"{place}.sampling_seed", lambda: int(entry.get("sampling_seed", 0))),
+            "trained_on": trained_on,
+        }
+        fields["limit"] = fields["overrides"].get("limit")
+        return Request(**{**fields, **given})
+
+    def mapping(self, written: Any, place: str, known: tuple[str, ...] | None) -> dict[str, Any]:
+        if not isinstance(written, Mapping):
+            self.wrong(place, f"must be a mapping, met {type(written).__name__}")
+            return {}
+        if known is not None:
+            for name in written:
+                if name not in known:
+                    self.wrong(place, str(unknown("field", str(name), known)))
+        return {str(k): v for k, v in written.items()}
+
+    def choices(self, written: Any, place: str) -> list[str]:
+        """`p2`, `p2:k=1`, {p2: {k: 1}}, or a list of these -> as on the command line."""
+        found = []
+        for one in _several(written):
+            if isinstance(one, Mapping):
+                for name, options in one.items():
+                    if not isinstance(options or {}, Mapping):
+                        self.wrong(f"{place}.{name}", f"options must be a mapping, met {options!r}")
+                        continue
+                    found.append(str(Choice(tidy(str(name)), {str(k): v for k, v in (options or {}).items()})))
+            else:
+                found.append(str(one).lower() if one is None else str(one))
+        return found
+
+    def checked(self, place: str, value: Callable[[], Any]) -> Any:
+        try:
+            return value()
+        except (TypeError, ValueError, BadOption) as wrong:
+            self.wrong(place, str(wrong))
+            return None
+
+    def wrong(self, place: str, what: str) -> None:
+        self.problems.append(f"{self.path}{': ' + place if place else ''}: {what}")
+
+
+def _several(written: Any) -> list[Any]:
+    return list(written) if isinstance(written, list) else [written]
+
+
+def _without_steps(text: str) -> str:
+    choice = Choice.parse(text)
+    return str(Choice(choice.name, {k: v for k, v in choice.options.items() if k != "steps"}))

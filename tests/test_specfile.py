@@ -1,0 +1,85 @@
+"""Requests written in YAML."""
+
+from __future__ import annotations
+
+import pytest
+
+from addp_bench.errors import BadRequest
+from addp_bench.specfile import read
+
+GRID = """
+train:
+  tasks: {ris: {dataset: dots, encoding: red_mask}}
+  model: tiny
+  weights: [uniform, {diffusion: {scaling: loss}}]
+  aug: [none, linear]
+  target: x0
+  seeds: 0..2
+  budget: standard
+  lr: 0.001
+eval:
+  - {split: val, sampler: {ddim: {steps: 5, eta: 1}}, guidance: {image_text: {image: 1.5, text: 3.0}}}
+  - {dataset: "dots:size=64", split: stats, limit: 4}
+"""
+
+
+def written(tmp_path, text):
+    file = tmp_path / "grid.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_a_file_says_what_flags_say(tmp_path):
+    first, second = read(written(tmp_path, GRID), {})
+    assert first.axes["weights"] == ["uniform", "diffusion:scaling=loss"]
+    assert first.axes["aug"] == ["none", "linear"]
+    assert first.seeds == (0, 1, 2)
+    assert first.axes["sampler"] == ["ddim:eta=1"]
+    assert first.overrides["sampling_steps"] == 5
+    assert first.axes["guidance"] == ["image_text:image=1.5:text=3.0"]
+    assert first.overrides["lr"] == 0.001
+    assert (first.split, second.split) == ("val", "stats")
+    assert second.limit == 4
+    assert (first.trained_on, second.trained_on) == (None, "dots")
+
+
+def test_flags_win_over_the_file(tmp_path):
+    changes = {"budget": "quick", "overrides": {"lr": 0.5, "limit": None}, "axes": {"aug": ["constant"]}}
+    first, _ = read(written(tmp_path, GRID), changes)
+    assert first.budget == "quick"
+    assert first.overrides["lr"] == 0.5
+    assert first.axes["aug"] == ["constant"]
+    assert first.axes["weights"] == ["uniform", "diffusion:scaling=loss"]
+
+
+def test_every_mistake_is_told_with_its_place(tmp_path):
+    text = """
+train: {tasks: {ris: {dataset: dots, encodng: red}}, weigths: uniform, lr: fast, seeds: 3..1}
+eval: [{stpes: 5}]
+"""
+    with pytest.raises(BadRequest) as told:
+        read(written(tmp_path, text), {})
+    problems = "\n".join(told.value.problems)
+    for place in ("train.tasks.ris", "train: ", "train.lr", "train.seeds", "eval[0]"):
+        assert place in problems
+    assert "Did you mean 'weights'?" in problems
+    assert len(told.value.problems) == 5
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("train: [", "is not YAML"),
+        ("- 1", "must be a mapping, met list"),
+        ("train: {tasks: {ris: {}, depth: {}}}", "names 2 tasks"),
+        ("train: !!python/object/apply:os.system [echo]", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_request_is_refused(tmp_path, text, why):
+    with pytest.raises(BadRequest, match=why):
+        read(written(tmp_path, text), {})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BadRequest, match=r"nothing\.yaml: cannot be read"):
+        read(tmp_path / "nothing.yaml", {})

@@ -58,20 +58,19 @@ def bundle(scenes: Sequence[Scene], side: int) -> Bundle:
     basis = np.stack([scene.camera.basis for scene in scenes])[..., None, None]  # (N, 3, 3, 1, 1)
     slope = np.array([scene.camera.slope for scene in scenes])
     step = slope[:, None] * ((2 * np.arange(side) + 1) / side - 1)  # (N, side)
-    rays = tuple(
-        (basis[:, 2, i] + basis[:, 0, i] * step[:, None, :] + basis[:, 1, i] * step[:, :, None]).reshape(
-            len(scenes), -1
-        )
+    right, down, forward = basis[:, 0], basis[:, 1], basis[:, 2]
+    x, y, z = (
+        (forward[:, i] + right[:, i] * step[:, None, :] + down[:, i] * step[:, :, None]).reshape(len(scenes), -1)
         for i in range(3)
     )
-    listed = sorted(((k, n) for n, scene in enumerate(scenes) for k in range(len(scene.solids))))
+    listed = sorted((k, n) for n, scene in enumerate(scenes) for k in range(len(scene.solids)))
     solids = tuple(scenes[n].solids[k] for k, n in listed)
     parts = [PROPORTIONS[solid.shape] for solid in solids]
     radius = np.array([solid.radius for solid in solids])
     return Bundle(
         scenes,
         side,
-        rays,
+        rays=(x, y, z),
         heights=np.array([scene.camera.height for scene in scenes]),
         solids=solids,
         boxes=_boxes(scenes, basis[..., 0, 0], slope, listed, side),
@@ -79,7 +78,10 @@ def bundle(scenes: Sequence[Scene], side: int) -> Bundle:
         slot=np.array([k for k, _ in listed], int),
         shape=np.array([SHAPES.index(solid.shape) for solid in solids], int),
         place=(np.array([solid.x for solid in solids]), np.array([solid.z for solid in solids])),
-        turn=tuple(np.round([turn(solid.yaw) for solid in solids], 12).reshape(-1) for turn in (math.cos, math.sin)),
+        turn=(
+            np.array([round(math.cos(solid.yaw), 12) for solid in solids]),
+            np.array([round(math.sin(solid.yaw), 12) for solid in solids]),
+        ),
         width=np.array([part.width for part in parts]) * radius,
         height=np.array([solid.height for solid in solids]),
         reach=np.array([part.reach for part in parts]) * radius,

@@ -96,8 +96,8 @@ def twin_told(facts: Facts, k: int) -> bool:
 def sample_labels(rng: np.random.Generator, plan: Plan, count: int) -> list[Label]:
     """Labels of a scene's `count` solids, in random order."""
     while True:
-        families, ends = structures(count)
-        families = families[int(np.searchsorted(ends, rng.random(), side="right"))]
+        found, ends = structures(count)
+        families = found[int(np.searchsorted(ends, rng.random(), side="right"))]
         shapes = rng.permutation(len(SHAPES))[: len(families)]
         labels = [label for shape, family in zip(shapes, families) for label in _fill(rng, plan, SHAPES[shape], family)]
         labels = [labels[i] for i in rng.permutation(len(labels))]

@@ -8,14 +8,14 @@ of the levels 0..3 that `compose.level_of` gives a solid, that leaves the five l
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .compose import level_of
 from .pairs import Flip, minimal_pair
-from .programs import ATTRIBUTES, RELATIONS, All, Extreme, Facts, Kind, Program, Related, denotes
+from .programs import ATTRIBUTES, RELATIONS, All, Extreme, Facts, Kind, Program, Related, denotes, kind_of
 from .scenes import pick
 from .solids import MAIN_COLOURS, PATTERNS, SHAPES, SIZES
 from .words import LONGEST, STYLES, VOCABULARY, words
@@ -23,8 +23,9 @@ from .words import LONGEST, STYLES, VOCABULARY, words
 __all__ = ["LEVELS", "VOCABULARY", "Asker", "Expression", "describe"]
 
 LEVELS = ("L0", "L1", "L2", "L3", "L4", "plural", "none")
-PLURAL, NONE = 0.10, 0.10  # shares of all expressions
+PLURAL, NONE = 0.117, 0.10  # shares of all that are asked for; one plural in seven cannot be had
 PAIR_CHANCE = (0.90, 0.52, 0.50, 0.88)  # of trying a minimal pair, by level: a fifth of each level becomes one
+PLACES = ("leftmost", "rightmost", "nearest", "farthest")
 TRIES = 40  # programs of one kind tried before another kind is
 
 # Kinds of program by level, with their shares where each is possible.
@@ -113,19 +114,18 @@ class Asker:
     def plural(self, k: int) -> Expression | None:
         """An expression that means several solids, k among them; None when none was found."""
         for _ in range(TRIES):
-            shape, colour, size, pattern = (
-                value if self.rng.random() < 0.4 else None for value in self.facts.labels[k]
-            )
-            lacks = self._lack(k, ("shape", "colour", "pattern")) if self.rng.random() < 0.15 else None
-            of: Kind | Related = Kind(shape, colour, size, pattern, None if lacks and lacks[0] == "shape" else lacks)
-            if self.rng.random() < 0.3 and of.lacks is None:
-                anchor = self._anchor(k)
-                of = Related(of, pick(self.rng, RELATIONS), anchor) if anchor else of
+            kind = kind_of(self.facts.labels[k], [name for name in ATTRIBUTES if self.rng.random() < 0.4])
+            of: Kind | Related = kind
+            draw = float(self.rng.random())
+            if draw < 0.15:
+                of = replace(kind, lacks=self._lack(k, ("colour", "pattern")))
+            elif draw < 0.40 and (anchor := self._anchor(k)):
+                of = Related(kind, pick(self.rng, RELATIONS), anchor)
             target = denotes(All(of, 0), self.facts)
             # "all the objects" would need no reading
-            if target and k in target and 2 <= len(target) < len(self.facts) and self._sayable(of):
+            if target and k in target and 2 <= len(target) < len(self.facts):
                 program = All(of, len(target))
-                if max(len(words(program, style).split()) for style in range(STYLES)) <= LONGEST:
+                if self.may_say(program):
                     return self._express(program, "plural", "plural", tuple(sorted(target)))
         return None
 
@@ -148,7 +148,7 @@ class Asker:
 
     def full(self, k: int) -> Kind:
         """All attributes of solid k."""
-        return Kind(*self.facts.labels[k])
+        return kind_of(self.facts.labels[k])
 
     def _attribute(self, k: int) -> Kind:
         """As many attributes as are needed, sometimes one more."""
@@ -162,18 +162,16 @@ class Asker:
         shape, colour, _, _ = self.facts.labels[k]
         return None if lacks is None else Kind(shape, colour if level == 2 else None, lacks=lacks)
 
-    def _superlative(self, k: int) -> Extreme:
+    def _superlative(self, k: int) -> Extreme | None:
         """By place for twins, by size for solids of one colour."""
         if level_of(self.facts, k) == 2:
             key = pick(self.rng, ("largest", "smallest"))
             rank = 2 if self.rng.random() < 0.25 else 1
             return self._ranked(self._some(k, must=("shape", "colour")[: 1 + int(self.rng.random() < 0.6)]), key, rank)
-        return self._ranked(
-            self._some(k, chance=0.5), pick(self.rng, ("leftmost", "rightmost", "nearest", "farthest")), 1
-        )
+        return self._ranked(self._some(k, chance=0.5), pick(self.rng, PLACES), 1)
 
     def _ordinal(self, k: int) -> Extreme | None:
-        key = pick(self.rng, ("leftmost", "rightmost", "nearest", "farthest"))
+        key = pick(self.rng, PLACES)
         return self._ranked(self._some(k, chance=0.35), key, int(self.rng.integers(2, 4)))
 
     def _ranked(self, of: Kind, key: str, rank: int) -> Extreme | None:
@@ -200,14 +198,10 @@ class Asker:
 
     def _some(self, k: int, must: tuple[str, ...] = (), chance: float = 0.3) -> Kind:
         """A kind that solid k is of: the attributes it must name, each other one with this chance."""
-        named = {
-            name: value
-            for name, value in zip(ATTRIBUTES, self.facts.labels[k])
-            if name in must or self.rng.random() < chance
-        }
+        named = [name for name in ATTRIBUTES if name in must or self.rng.random() < chance]
         if "shape" not in named and self.rng.random() < 0.8:
-            named["shape"] = self.facts.labels[k][0]
-        return Kind(**named)
+            named.append("shape")
+        return kind_of(self.facts.labels[k], named)
 
     def _anchor(self, k: int, avoid: int | None = None) -> Kind | Extreme | None:
         """Something that means exactly one other solid than k; None when the one that was drawn has no short name."""
@@ -218,9 +212,7 @@ class Asker:
             kind = self._some(i, chance=chance)
             if self._count(kind) == 1:
                 return kind
-        ranked = self._ranked(
-            self._some(i, must=("shape",)), pick(self.rng, ("leftmost", "rightmost", "nearest", "farthest")), 1
-        )
+        ranked = self._ranked(self._some(i, must=("shape",)), pick(self.rng, PLACES), 1)
         return ranked if ranked is not None and denotes(ranked, self.facts) == {i} else None
 
     def _lack(self, k: int, names: tuple[str, ...]) -> tuple[str, str] | None:
@@ -230,7 +222,7 @@ class Asker:
             (name, value)
             for label in self.facts.labels
             for name, value in zip(ATTRIBUTES, label)
-            if name in names and value != mine[name] and (label[0] == mine["shape"] or name == "shape")
+            if name in names and value != mine[name] and label[0] == mine["shape"]
         ]
         return pick(self.rng, sorted(set(found))) if found else None
 
@@ -240,9 +232,8 @@ class Asker:
         which = int(self.rng.integers(4))
         options = (SHAPES, self.colours, SIZES, PATTERNS)[which]
         label[which] = pick(self.rng, [value for value in options if value != label[which]])
-        keep = [True, self.rng.random() < 0.7, self.rng.random() < 0.3, self.rng.random() < 0.3]
-        keep[which] = True
-        return Kind(*(value if kept else None for value, kept in zip(label, keep)))
+        chances = {"shape": 1.0, "colour": 0.7, "size": 0.3, "pattern": 0.3, ATTRIBUTES[which]: 1.0}
+        return kind_of(label, [name for name, chance in chances.items() if self.rng.random() < chance])
 
     def _count(self, kind: Kind) -> int:
         return kind.evaluate(self.facts).count(1)

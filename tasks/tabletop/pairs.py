@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .programs import ATTRIBUTES, RELATIONS, Facts, Kind, Program, Related, denotes
+from .programs import ATTRIBUTES, RELATIONS, Facts, Kind, Program, Related, denotes, kind_of
 from .scenes import pick
 
 TRIES = 60
@@ -26,12 +26,12 @@ def minimal_pair(facts: Facts, k: int, rng: np.random.Generator, may_say: Callab
     """A pair whose one side means solid k; None when none was found."""
     forms = (_swap_heads, _swap_attributes, _swap_attributes, _swap_relations, _swap_anchors)
     for _ in range(TRIES):
-        pair = pick(rng, forms)(facts, k, rng)
-        if pair[0] == pair[1] or _repeats(pair[0]) or denotes(pair[0], facts) != {k}:
+        program, flipped = pick(rng, forms)(facts, k, rng)
+        if program == flipped or _repeats(program) or denotes(program, facts) != {k}:
             continue
-        other = denotes(pair[1], facts)
-        if other is not None and len(other) == 1 and other != {k} and may_say(pair[0]) and may_say(pair[1]):
-            return Flip(*pair, next(iter(other)))
+        other = denotes(flipped, facts)
+        if other is not None and len(other) == 1 and other != {k} and may_say(program) and may_say(flipped):
+            return Flip(program, flipped, next(iter(other)))
     return None
 
 
@@ -45,14 +45,17 @@ def _swap_heads(facts: Facts, k: int, rng: np.random.Generator) -> tuple[Related
 def _swap_attributes(facts: Facts, k: int, rng: np.random.Generator) -> tuple[Related, Related]:
     """'The blue cone left of the green cube', 'the green cone left of the blue cube'; also 'large ... blue'."""
     i = _other(facts, rng, k)
-    one, two = (ATTRIBUTES[1 + int(rng.integers(3))] for _ in range(2))
-    mine, yours = dict(zip(ATTRIBUTES, facts.labels[k])), dict(zip(ATTRIBUTES, facts.labels[i]))
-    head, anchor = Kind(mine["shape"] if rng.random() < 0.6 else None), Kind(yours["shape"])
+    one, two = (1 + int(rng.integers(3)) for _ in range(2))  # which attribute each has besides its shape
+    head, anchor = facts.labels[k][0] if rng.random() < 0.6 else None, facts.labels[i][0]
     relation = pick(rng, RELATIONS)
-    first, second = {one: mine[one]}, {two: yours[two]}
+
+    def said(shape: str | None, attribute: int, label: tuple[str, ...]) -> Kind:
+        return replace(kind_of(label, (ATTRIBUTES[attribute],)), shape=shape)
+
+    mine, yours = facts.labels[k], facts.labels[i]
     return (
-        Related(replace(head, **first), relation, replace(anchor, **second)),
-        Related(replace(head, **second), relation, replace(anchor, **first)),
+        Related(said(head, one, mine), relation, said(anchor, two, yours)),
+        Related(said(head, two, yours), relation, said(anchor, one, mine)),
     )
 
 

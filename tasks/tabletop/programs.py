@@ -6,7 +6,7 @@ and an expression whose meaning touches it is never used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,12 @@ class Kind:
     @property
     def wanted(self) -> tuple[str | None, str | None, str | None, str | None]:
         return self.shape, self.colour, self.size, self.pattern
+
+
+def kind_of(label: Sequence[str], named: Collection[str] = ATTRIBUTES) -> Kind:
+    """The kind of all solids that share the named attributes of a label."""
+    shape, colour, size, pattern = (value if name in named else None for name, value in zip(ATTRIBUTES, label))
+    return Kind(shape, colour, size, pattern)
 
 
 @dataclass(frozen=True)
@@ -189,8 +195,8 @@ def denotes(program: Program, facts: Facts) -> frozenset[int] | None:
             return None
         other = regrouped(program)
         if other is not None and denotes(other[0], facts) != found:
-            both = [denotes(part, facts) for part in other]
-            if None in both or both[0] & both[1]:
+            one, two = (denotes(part, facts) for part in other)
+            if one is None or two is None or one & two:
                 return None  # "the cone left of the cube that is behind the ball": who is behind the ball?
     return found
 
@@ -223,16 +229,20 @@ def to_plain(program: Program) -> dict[str, Any]:
 
 
 def _named(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
     if not isinstance(value, (Kind, Extreme, Related, All)):
-        return list(value) if isinstance(value, tuple) else value
+        return value
     fields = {name: _named(getattr(value, name)) for name in value.__dataclass_fields__}
     return {"is": type(value).__name__.lower(), **{name: field for name, field in fields.items() if field is not None}}
 
 
 def from_plain(plain: dict[str, Any]) -> Program:
     """The reverse of to_plain."""
-    kinds = {"kind": Kind, "extreme": Extreme, "related": Related, "all": All}
-    fields = {name: from_plain(v) if isinstance(v, dict) else v for name, v in plain.items() if name != "is"}
+    kinds: dict[str, Any] = {"kind": Kind, "extreme": Extreme, "related": Related, "all": All}
+    fields: dict[str, Any] = {
+        name: from_plain(v) if isinstance(v, dict) else v for name, v in plain.items() if name != "is"
+    }
     if "lacks" in fields:
         fields["lacks"] = tuple(fields["lacks"])
     return kinds[plain["is"]](**fields)

@@ -190,17 +190,23 @@ def sample_surroundings(rng: np.random.Generator, world: World) -> Surroundings:
     """One of the world's palettes, slightly off, its texture and its fog."""
     name = pick(rng, world.palettes)
     shift = uniform(rng, -0.04, 0.04)
-    table, wall = (tuple(min(max(c + shift, 0.0), 1.0) for c in part) for part in PALETTES[name])
+    table, wall = PALETTES[name]
     return Surroundings(
         palette=name,
-        table=table,
-        wall=wall,
+        table=_shifted(table, shift),
+        wall=_shifted(wall, shift),
         wall_z=uniform(rng, 1.85, 2.15),
         grain=uniform(rng, 0.04, 0.11),
         scale=uniform(rng, 14.0, 40.0),
         offset=(uniform(rng, 0.0, 64.0), uniform(rng, 0.0, 64.0)),
         fog=uniform(rng, *world.fog),
     )
+
+
+def _shifted(rgb: tuple[float, float, float], by: float) -> tuple[float, float, float]:
+    """A reflectance made lighter or darker, kept in [0, 1]."""
+    r, g, b = (min(max(c + by, 0.0), 1.0) for c in rgb)
+    return r, g, b
 
 
 def uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -34,17 +34,18 @@ def shadowed(samples: Samples, bundle: Bundle) -> np.ndarray:
     reach = np.array([solid.footprint for solid in bundle.solids])
     ball = reach * reach + bundle.height * bundle.height / 4  # square of the radius of an enclosing sphere
     lights = np.array([scene.light.direction for scene in bundle.scenes])
-    spots, solids = [], []  # which points are looked at for which solid: those near it when seen from the light
+    spots: list[np.ndarray] = []  # which points are looked at for which solid: those near it when seen from the light
+    solids: list[np.ndarray] = []
     for n in range(len(bundle.scenes)):
         side, up = _across(lights[n])
         points = [part[n] for part in samples.points]
         s, u = (points[0] * axis[0] + points[1] * axis[1] + points[2] * axis[2] for axis in (side, up))
-        for solid in np.flatnonzero(bundle.scene == n):
-            middle = bundle.place[0][solid], bundle.height[solid] / 2, bundle.place[1][solid]
+        for k in np.flatnonzero(bundle.scene == n):
+            middle = bundle.place[0][k], bundle.height[k] / 2, bundle.place[1][k]
             ds, du = (a - (middle[0] * b[0] + middle[1] * b[1] + middle[2] * b[2]) for a, b in ((s, side), (u, up)))
-            near = np.flatnonzero((ds * ds + du * du < ball[solid]) & (samples.hits.solid[n] != solid))
+            near = np.flatnonzero((ds * ds + du * du < ball[k]) & (samples.hits.solid[n] != k))
             spots.append(near + n * len(s))
-            solids.append(np.full(len(near), solid))
+            solids.append(np.full(len(near), k))
     if spots:
         spot, solid = np.concatenate(spots), np.concatenate(solids)
         towards = [axis.take(bundle.scene.take(solid)) for axis in lights.T]
@@ -55,7 +56,7 @@ def shadowed(samples: Samples, bundle: Bundle) -> np.ndarray:
 
 def _across(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two unit vectors at right angles to the light's direction and to each other."""
-    side = np.array([light[1], -light[0], 0.0])
+    side = np.cross(light, (0.0, 0.0, 1.0) if abs(light[2]) < 0.9 else (1.0, 0.0, 0.0))
     side /= np.sqrt((side * side).sum())
     return side, np.cross(light, side)
 

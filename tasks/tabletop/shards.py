@@ -70,8 +70,8 @@ def _damage(place: Path) -> str | None:
 
 
 def _read(place: Path) -> Shard:
-    arrays = [np.load(place / name, mmap_mode="r", allow_pickle=False) for name in _FILES[:3]]
-    return Shard(*arrays, json.loads((place / "scenes.json").read_text()))
+    images, instance, depth = (np.load(place / name, mmap_mode="r", allow_pickle=False) for name in _FILES[:3])
+    return Shard(images, instance, depth, json.loads((place / "scenes.json").read_text()))
 
 
 def _put_aside(place: Path) -> None:

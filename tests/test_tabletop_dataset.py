@@ -22,7 +22,7 @@ GOLDEN = [
     "1a4152d74ab153e5",
     "842337f133cad855",
     "97ae987dd0d576a9",
-    "a930ab671c009910",
+    "3a70a64256b7c052",
 ]  # images, depth, instance, text
 
 

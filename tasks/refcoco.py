@@ -81,8 +81,8 @@ class Referring:
     folder: ClassVar[str]
     citation: ClassVar[str]
 
-    def __init__(self, path: Path, split_by: str, text: Text, mask_merge: Merge) -> None:
-        self.root = path.expanduser()
+    def __init__(self, path: str, split_by: str, text: Text, mask_merge: Merge) -> None:
+        self.root = Path(path).expanduser()
         self.split_by, self.text, self.mask_merge = split_by, text, mask_merge
 
     def splits(self) -> Sequence[str]:
@@ -260,7 +260,7 @@ class RefCoco(Referring):
     )
 
     def __init__(
-        self, path: Path, split_by: Literal["unc", "google"] = "unc", text: Text = "sent", mask_merge: Merge = "or"
+        self, path: str, split_by: Literal["unc", "google"] = "unc", text: Text = "sent", mask_merge: Merge = "or"
     ) -> None:
         super().__init__(path, split_by, text, mask_merge)
 
@@ -278,7 +278,7 @@ class RefCocoPlus(Referring):
     citation = RefCoco.citation
 
     def __init__(
-        self, path: Path, split_by: Literal["unc"] = "unc", text: Text = "sent", mask_merge: Merge = "or"
+        self, path: str, split_by: Literal["unc"] = "unc", text: Text = "sent", mask_merge: Merge = "or"
     ) -> None:
         super().__init__(path, split_by, text, mask_merge)
 
@@ -299,7 +299,7 @@ class RefCocoG(Referring):
     )
 
     def __init__(
-        self, path: Path, split_by: Literal["umd", "google"] = "umd", text: Text = "sent", mask_merge: Merge = "or"
+        self, path: str, split_by: Literal["umd", "google"] = "umd", text: Text = "sent", mask_merge: Merge = "or"
     ) -> None:
         super().__init__(path, split_by, text, mask_merge)
 

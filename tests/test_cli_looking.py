@@ -5,12 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from results import record
 
 from addp_bench.cli import main
+from addp_bench.records import load_all
+
+DOTS = Path(__file__).with_name("dots.py")
 
 HOOKS = """
 from addp_bench.hookspecs import hookimpl
@@ -132,3 +137,52 @@ def test_plugins_may_add_columns_and_styles(shell, runs):
     out = shell("leaderboard", "--runs", runs, "--task", "depth", "--format", "haiku", *plugin)[1]
     assert out.startswith("depth ")
     assert shell("leaderboard", "--runs", runs, "--format", "haiku", "--no-plugin", "addp-bench")[0] == 2
+
+
+# ------------------------------------------------------------------------------------------------ view
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, sd15):
+    """A naive cell and a trained one, run by the command line: (runs, ids of both)."""
+    runs = tmp_path_factory.mktemp("runs")
+    asked = ["--task", "ris", "--dataset", "dots", "--plugin", DOTS, "--runs", runs, "--limit", 6]
+    small = ["--train-steps", 2, "--batch-size", 2, "--train-samples", 4, "--steps", 3]
+    for model in (["random"], [f"instruct_pix2pix:path={sd15}", *small]):
+        with pytest.raises(SystemExit) as left:
+            main([str(a) for a in ("run", *asked, "--model", *model)])
+        assert not left.value.code
+    found = load_all(runs).records
+    return runs, {record.result["choices"]["model"]["name"]: record.id for record in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["random", "instruct_pix2pix"])
+def test_view_draws_a_sheet_and_says_the_numbers(shell, ran, model):
+    runs, ids = ran
+    code, out, _ = shell("view", ids[model][:6], "--runs", runs, "--plugin", DOTS)
+    assert code == 0
+    file = runs / "views" / f"{ids[model]}.png"
+    assert str(file) in out
+    with Image.open(file) as sheet:
+        assert sheet.width == 2200
+        sheet.load()
+    record = load_all(runs).records[0]
+    assert all(metric["label"] in out for metric in record.result["metrics"].values())
+    assert ("timestep" in out) == (model == "instruct_pix2pix")
+
+
+@pytest.mark.slow
+def test_view_as_json_is_the_record_and_where_its_sheet_is(shell, ran, tmp_path):
+    runs, ids = ran
+    out = shell("view", ids["random"], "--runs", runs, "--plugin", DOTS, "--out", tmp_path / "a.png", "--json")[1]
+    answer = json.loads(out)
+    assert answer["id"] == ids["random"]
+    assert answer["sheet"] == str(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_view_of_a_cell_that_is_not_there_selects_nothing(shell, runs):
+    code, out, err = shell("view", "abcdef", "--runs", runs, "--no-plugin", "addp-bench")
+    assert (code, out) == (4, "")
+    assert "abcdef" in err

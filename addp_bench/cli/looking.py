@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +132,83 @@ def leaderboard(
     rows = [{**section.heading, **row} for section in table.sections for row in section.rows]
     own = hooks.addp_bench_render(rows=rows, style=style) if hooks else None
     click.echo(tables.render(table, style) if own is None else own)
+
+
+@click.command()
+@click.argument("cell")
+@runs_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The sheet; else RUNS/views/CELL.png.")
+@click.option("--each", type=click.IntRange(1), default=3, show_default=True, help="Best, worst and random answers.")
+@json_option
+@plugin_options
+def view(
+    cell: str,
+    runs: Path,
+    out: Path | None,
+    each: int,
+    json: bool,
+    plugin: Sequence[Path],
+    no_plugin: Sequence[str],
+    strict_plugins: bool,
+) -> None:
+    """One cell on one sheet: its metric per timestep, what was trained, its slices, and its answers, failures included.
+
+    CELL is the beginning of a cell's key, as tables show it. Pictures need what the run left in the runs folder.
+
+    \b
+    Examples:
+      addp-bench view 3f8a
+      addp-bench view 3f8a --out sheet.png --each 6
+    """
+    from addp_bench import records, report
+
+    record = records.find(records.load_all(runs).records, cell)
+    loaded = load_plugins(plugin, no_plugin, strict_plugins)
+    chosen = report.pick(record, each)
+    file = out or runs / "views" / f"{record.id}.png"
+    report.sheet(record, _pictures(record, chosen, loaded, runs), file)
+    if json:
+        answer({**record.body, "sheet": str(file)})
+        return
+    click.echo(_facts(record))
+    click.echo(f"\ndrawn into {file}")
+
+
+def _pictures(record: Any, chosen: Sequence[Mapping[str, Any]], loaded: Any, runs: Path) -> list[dict[str, Any]]:
+    """The chosen samples with photographs, truths and answers."""
+    from addp_bench.reopen import Reopened
+    from addp_bench.run import Bench
+
+    reopened = Reopened(record, Bench(loaded.registry, loaded.hooks, runs.absolute()))
+    drawn = {picture["id"]: picture for picture in reopened.pictures([c["id"] for c in chosen])}
+    return [{**drawn[c["id"]], **c} for c in chosen]
+
+
+def _facts(record: Any) -> str:
+    """A record in words: its metrics, and the headline by slice and by timestep."""
+    from tabulate import tabulate
+
+    from addp_bench.records import clean
+    from addp_bench.rendering import points
+
+    result, name = record.result, record.headline
+    unit = result["metrics"][name]["unit"]
+    label = clean(result["metrics"][name]["label"])
+
+    def table(rows: Sequence[Sequence[Any]], *headers: str) -> str:
+        return tabulate(rows, headers, "simple", disable_numparse=True)
+
+    metrics = [
+        [clean(m["label"]), points(m["value"], m["unit"]), m["reason"] or ""] for m in result["metrics"].values()
+    ]
+    parts = [f"cell {record.id}, seed {result['seed']}", table(metrics, "metric", "value", "")]
+    for attribute, slices in result["slices"].items():
+        rows = [[clean(k), s["samples"], points(s["metrics"].get(name), unit)] for k, s in slices.items()]
+        parts.append(table(rows, clean(attribute), "samples", label))
+    if result["curve"]:
+        values = result["curve"]["metrics"].get(name, [])
+        parts.append(table([[t, points(v, unit)] for t, v in zip(result["curve"]["t"], values)], "timestep", label))
+    return "\n\n".join(parts)
 
 
 def _catalogue(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Catalogue:

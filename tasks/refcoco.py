@@ -124,6 +124,7 @@ class Referring:
 
         Raises BadData as `samples` does.
         """
+        counts = {split: sum(1 for _ in sentences_of(self._split(split))) for split in self.splits()}
         digest = hashlib.sha256(f"{self.name} {self.split_by} {self.text} {self.mask_merge}".encode())
         for file in (self._references_file, self._instances_file):
             if not file.is_file():
@@ -134,7 +135,7 @@ class Referring:
             licence="annotations Apache-2.0 (lichengunc/refer); photographs under COCO's and Flickr's terms",
             citation=self.citation,
             access=f"{self.folder}.zip (lichengunc/refer; mirrors in its issue 14) and COCO train2014; no registration",
-            counts={split: sum(1 for _ in sentences_of(self._split(split))) for split in self.splits()},
+            counts=counts,
             fingerprint=digest.hexdigest(),
         )
 

@@ -145,6 +145,14 @@ def test_ids_and_counts_need_no_photograph(root):
     assert RefCoco(root).card().counts["val"] == 7
 
 
+def test_a_card_of_missing_files_names_what_is_missing(root):
+    (root / "refcoco" / "instances.json").unlink()
+    with pytest.raises(BadData, match=r"instances\.json is missing"):
+        RefCoco(root).card()
+    with pytest.raises(BadData, match=r"no folder .*nowhere; give dataset refcoco the folder"):
+        RefCoco(root / "nowhere").card()
+
+
 def test_the_fingerprint_follows_the_annotations_and_the_options(root):
     before = RefCoco(root).card().fingerprint
     assert RefCoco(root).card().fingerprint == before

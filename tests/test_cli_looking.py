@@ -148,7 +148,7 @@ def ran(tmp_path_factory, sd15):
     runs = tmp_path_factory.mktemp("runs")
     asked = ["--task", "ris", "--dataset", "dots", "--plugin", DOTS, "--runs", runs, "--limit", 6]
     small = ["--train-steps", 2, "--batch-size", 2, "--train-samples", 4, "--steps", 3]
-    for model in (["random"], [f"instruct_pix2pix:path={sd15}", *small]):
+    for model in (["constant"], [f"instruct_pix2pix:path={sd15}", *small]):
         with pytest.raises(SystemExit) as left:
             main([str(a) for a in ("run", *asked, "--model", *model)])
         assert not left.value.code
@@ -157,7 +157,7 @@ def ran(tmp_path_factory, sd15):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["random", "instruct_pix2pix"])
+@pytest.mark.parametrize("model", ["constant", "instruct_pix2pix"])
 def test_view_draws_a_sheet_and_says_the_numbers(shell, ran, model):
     runs, ids = ran
     code, out, _ = shell("view", ids[model][:6], "--runs", runs, "--plugin", DOTS)
@@ -175,9 +175,9 @@ def test_view_draws_a_sheet_and_says_the_numbers(shell, ran, model):
 @pytest.mark.slow
 def test_view_as_json_is_the_record_and_where_its_sheet_is(shell, ran, tmp_path):
     runs, ids = ran
-    out = shell("view", ids["random"], "--runs", runs, "--plugin", DOTS, "--out", tmp_path / "a.png", "--json")[1]
+    out = shell("view", ids["constant"], "--runs", runs, "--plugin", DOTS, "--out", tmp_path / "a.png", "--json")[1]
     answer = json.loads(out)
-    assert answer["id"] == ids["random"]
+    assert answer["id"] == ids["constant"]
     assert answer["sheet"] == str(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 

@@ -1,0 +1,177 @@
+"""A sheet shows the record it was given: its curve, its pictures, its failures."""
+
+import warnings
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+from results import record, statistics
+
+from addp_bench import report
+from addp_bench.errors import BadData, StorageProblem
+from addp_bench.report import BLUE, GREEN, GREY, ORANGE, pick, sheet
+
+CONTRIBUTION = {
+    "raw": [0.01] * 9 + [0.91],
+    "group_probabilities": [0.02] * 9 + [0.82],
+    "bootstrap_sd": [0.005] * 10,
+    "flags": ["few_samples"],
+}
+
+
+@pytest.fixture
+def full(tmp_path):
+    iou = np.linspace(0.05, 0.95, 60)
+    return record(
+        tmp_path / "runs",
+        iou,
+        result_contribution=CONTRIBUTION,
+        result_timestep_mass=[0.02] * 9 + [0.82],
+        result_curve={"t": [900, 500, 0], "metrics": {"oiou": [0.2, None, 0.5], "miou": [0.1, 0.3, 0.4]}},
+        result_read_at={"rule": "final", "index": 2, "t": 0},
+        result_slices={"level": {"L0": {"samples": 60, "metrics": {"oiou": 0.5, "miou": None}}}},
+    )
+
+
+def picture(**changes):
+    truth = np.zeros((32, 32), bool)
+    truth[8:24, 8:24] = True
+    plain = {"id": "a", "photo": np.full((32, 32, 3), 128, np.uint8), "truth": truth, "prediction": truth[:, ::-1]}
+    return plain | {"text": "the red cube", "score": 0.5, "note": "L1", "group": "worst"} | changes
+
+
+def pixels(file):
+    return np.asarray(Image.open(file).convert("RGB")).astype(int)
+
+
+def coloured(file, colour, tolerance=6):
+    """How many pixels have a colour."""
+    wanted = np.array(to_rgb(colour)) * 255
+    return int((np.abs(pixels(file) - wanted).max(axis=2) <= tolerance).sum())
+
+
+def words(monkeypatch, *args):
+    """Every text of a sheet."""
+    from matplotlib.text import Text
+
+    drawn = []
+    monkeypatch.setattr(Text, "draw", lambda self, renderer: drawn.append((self.get_text(), self.get_parse_math())))
+    sheet(*args)
+    return drawn
+
+
+def test_a_sheet_shows_what_the_record_holds(full, tmp_path, monkeypatch):
+    out = sheet(full, [], tmp_path / "deep" / "full.png")
+    for colour in (BLUE, ORANGE, GREEN, GREY):
+        assert coloured(out, colour) > 100
+    said = "\n".join(text for text, _ in words(monkeypatch, full, [], tmp_path / "words.png"))
+    for expected in ("oIoU 50.0 [", "few_samples", "Answer at each step", "oIoU by level", "50.0  (n = 60)", full.id):
+        assert expected in said
+
+
+def test_a_record_without_curves_makes_a_sheet_of_pictures(tmp_path):
+    bare = record(tmp_path / "runs", np.full(10, 0.5), trained=False, model="random")
+    out = sheet(bare, [picture()], tmp_path / "bare.png")
+    assert coloured(out, GREEN) == 0
+    height, width, _ = pixels(out).shape
+    assert height < width / 2
+
+
+def test_masks_are_painted_in_their_colours_at_any_size(full, tmp_path):
+    """Truth covers a quarter of its picture: blue on grey 128, which steps back to 255 - 127 x .45 = 197."""
+    ground = 255 - (255 - 128) * 0.45
+    blue, orange = (tuple(np.array(to_rgb(c)) * 0.88 + int(ground) / 255 * 0.12) for c in (BLUE, ORANGE))
+    side = 200 * report._PICTURE  # pixels at 200 dpi
+    for repeat in (1, 3):  # the masks' size differs from the photo's
+        large = {k: np.kron(picture()[k], np.ones((repeat, repeat))).astype(bool) for k in ("truth", "prediction")}
+        out = sheet(full, [picture(**large)], tmp_path / f"{repeat}.png")
+        assert coloured(out, blue) == pytest.approx(side**2 / 4, rel=0.05)
+        assert coloured(out, orange) == pytest.approx(side**2 / 4, rel=0.12)  # less the truth's outline
+
+
+def test_a_failed_answer_is_shown_as_one(full, tmp_path, monkeypatch):
+    pictures = [picture(prediction=None), picture(prediction=np.zeros((32, 32), bool))]
+    said = [text for text, _ in words(monkeypatch, full, pictures, tmp_path / "a.png")]
+    assert said.count("no answer") == 1
+    assert said.count("nothing") == 1
+    assert "Worst" in said
+
+
+def test_numbers_such_as_depth_are_drawn_on_one_scale(full, tmp_path):
+    near, far = np.full((8, 8), 1.0), np.full((8, 8), 9.0)
+    out = sheet(full, [picture(truth=near, prediction=far)], tmp_path / "depth.png")
+    side = 200 * report._PICTURE
+    for colour in ("#00224e", "#fee838"):  # both ends of cividis
+        assert coloured(out, colour) == pytest.approx(side**2, rel=0.05)
+
+
+def test_text_from_data_is_neither_formula_nor_control(full, tmp_path, monkeypatch):
+    said = words(monkeypatch, full, [picture(text="cube $x_{$ \x1b[2J\u202e", note="a\x07b")], tmp_path / "a.png")
+    assert ("“cube $x_{$ [2J”", False) in said
+    assert all(c.isprintable() or c == "\n" for text, _ in said for c in text)
+
+
+def test_text_in_a_script_without_glyphs_does_not_warn(full, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sheet(full, [picture(text="最大的立方体")], tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"photo": np.zeros((8, 8), np.uint8)}, "photo is uint8"),
+        ({"photo": np.zeros((8, 8, 3))}, "photo is float64"),
+        ({"truth": np.zeros((8, 8, 1), bool)}, "truth has shape"),
+    ],
+)
+def test_pictures_of_another_shape_are_refused_by_name(full, tmp_path, change, says):
+    with pytest.raises(BadData, match=f"picture a: {says}"):
+        sheet(full, [picture(**change)], tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_sheet_that_cannot_be_written_says_so(full, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", refuse)
+    with pytest.raises(StorageProblem, match="Permission denied"):
+        sheet(full, [], tmp_path / "a.png")
+
+
+# ------------------------------------------------------------------------------------------------- which samples
+
+
+def test_best_and_worst_are_picked_by_the_score_of_the_single_sample(full):
+    picked = pick(full, each=4)
+    iou = dict(zip(full.statistics.ids.tolist(), full.statistics.columns["iou"]))
+    assert [p["group"] for p in picked] == sorted([p["group"] for p in picked], key=["random", "best", "worst"].index)
+    assert {p["id"] for p in picked if p["group"] == "worst"} == set(sorted(iou, key=iou.get)[:4])
+    assert {p["id"] for p in picked if p["group"] == "best"} == set(sorted(iou, key=iou.get)[-4:])
+    assert all(p["score"] == pytest.approx(iou[p["id"]]) for p in picked)
+    assert len({p["id"] for p in picked}) == len(picked) <= 12
+    assert pick(full, each=4) == picked
+
+
+def test_equal_failures_are_picked_from_everywhere(tmp_path):
+    cells = [record(tmp_path, np.r_[np.zeros(500), np.ones(5)], seed=seed) for seed in range(4)]
+    found = [int(p["id"][1:]) for cell in cells for p in pick(cell, each=5) if p["group"] == "worst"]
+    assert max(found) > 300
+    assert len(set(found)) > 12
+
+
+def test_a_sample_without_a_score_is_never_best_or_worst(tmp_path):
+    made = record(tmp_path, np.full(6, 0.5))
+    nothing = statistics(np.full(6, 0.5), union=np.array([0, 10, 10, 10, 10, 10]))
+    made.__dict__["statistics"] = nothing  # as if the union of the first were empty
+    picked = {p["id"]: p for p in pick(made, each=6)}
+    assert picked["e00000"]["group"] == "random"
+    assert picked["e00000"]["score"] is None
+
+
+def test_picking_needs_a_score_for_a_single_sample(tmp_path):
+    entry = {"label": "AP", "value": 0.5, "unit": "points", "higher_is_better": True, "version": 1, "reason": None}
+    with pytest.raises(BadData, match="ap has no value for a single sample"):
+        pick(record(tmp_path, np.full(6, 0.5), result_metrics={"ap": entry}))

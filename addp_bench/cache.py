@@ -24,7 +24,7 @@ from addp_bench.types import to_batch
 
 if TYPE_CHECKING:
     from addp_bench.protocols import DenoisingModel, Encoding, Samples, Task
-    from addp_bench.types import Query, Sample
+    from addp_bench.types import Sample
 
 CHUNK = 64  # items encoded at once
 TEXT_LIMIT = 2 << 30  # bytes of text embeddings kept; beyond that they are made as they are needed

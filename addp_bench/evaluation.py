@@ -1,6 +1,6 @@
 """From a trained denoiser to judged answers.
 
-    latent of the photograph, words -> sample -> x0 at recorded steps -> codec -> drawing -> decode -> prediction -> judge
+    photograph's latent, words -> sample -> x0 at recorded steps -> codec -> drawing -> decode -> prediction -> judge
 
 `predict` keeps latents, so that another metric or protocol needs no denoiser. Every sample starts from noise of its own
 name: batch size, order and how many others are judged change nothing.
@@ -65,7 +65,7 @@ class Sampling:
 
 
 def recorded(timesteps: Sequence[int], steps: int) -> list[int]:
-    """Which of the visited timesteps are kept: the first, the last one visited in each tenth of 0..steps-1, the final one."""
+    """Indices of the visited timesteps that are kept: the first, the last of each tenth of 0..steps-1, the final."""
     last_of = {t * GROUPS // steps: i for i, t in enumerate(timesteps)}
     return sorted({0, *last_of.values(), len(timesteps) - 1})
 
@@ -174,7 +174,7 @@ def answers(
 ) -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
     """Predictions of every sample at every recorded step.
 
-    Yields sample, its index, the index of the step, the prediction, and the drawing (K, H, W, 3) uint8 it was read from.
+    Yields sample, its index, the index of the step, the prediction, the drawing (K, H, W, 3) uint8 it was read from.
     drawing_size: (H, W) to which drawings are resized before they are decoded, None leaves them.
     """
     steps = range(len(drawn.timesteps))
@@ -218,7 +218,10 @@ def _resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a judge found. statistics: one row per sample, at the step that is read. curve: metric -> value at each step."""
+    """What a judge found.
+
+    statistics: one row per sample, at the step that is read. curve: metric -> value at each step.
+    """
 
     statistics: Statistics
     read: int
@@ -309,4 +312,3 @@ def _npy(array: np.ndarray) -> bytes:
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
     return content.getvalue()
-

@@ -10,7 +10,7 @@ from addp_bench.errors import StorageProblem
 
 @dataclass(frozen=True)
 class Job:
-    """name: unique among the jobs of a run. needs: names of jobs that must have succeeded before. run: does it, once."""
+    """name: unique in a run. needs: names of jobs that must have succeeded before. run: does it, once."""
 
     name: str
     needs: tuple[str, ...]
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def attempt(job: Job, failed: Mapping[str, BaseException]) -> Outcome:
-    """Run a job unless something it needs failed. A full or unwritable disk ends everything: StorageProblem is raised."""
+    """Run a job unless something it needs failed. A disk that cannot be written ends all: StorageProblem is raised."""
     for need in job.needs:
         if need in failed:
             error = failed[need]

@@ -1,8 +1,8 @@
 """The contract of each kind of plugin. A plugin needs no base class: it is what it can do.
 
 B is batch, T timesteps, images are (B, 3, H, W) float32 in [-1, 1], latents (B, C, h, w) float32. Code index t runs
-0..T-1; T-1 is the noisiest. Members marked *optional* are asked for with getattr and their absence has the stated meaning.
-Every plugin is built from its options alone (the parameters of its constructor); data reaches it as arguments.
+0..T-1; T-1 is the noisiest. Members marked *optional* are asked for with getattr; their absence has the stated
+meaning. Every plugin is built from its options alone (the parameters of its constructor); data reaches it as arguments.
 """
 
 from __future__ import annotations
@@ -108,10 +108,7 @@ class Dataset(Protocol):
     tasks: ClassVar[Sequence[str]]  # tasks it has truth for
 
     def splits(self) -> Sequence[str]:
-        """Names of its splits; those used by default are `train` (trained on), `stats` (measured on), `val` (judged on).
-
-        A dataset without a `stats` split gives part of its training data: see `default_split`.
-        """
+        """Names of its splits. Those used by default are what `default_split` says of "train", "stats" and "eval"."""
 
     def default_split(self, purpose: str) -> str:
         """The split for "train", "stats" or "eval". `stats` never overlaps what `eval` gives."""
@@ -210,7 +207,7 @@ class Target(Protocol):
         """x0 as the network's output means it."""
 
     def error_scale(self, snr: Tensor) -> Tensor:
-        """k(SNR) such that |target error|^2 = k |x0 error|^2 at the same output: 1 for x0, SNR for epsilon, 1 + SNR for v."""
+        """k(SNR) such that |target error|^2 = k |x0 error|^2 at one output: x0 1, epsilon SNR, v 1 + SNR."""
 
 
 class Weights(Protocol):
@@ -242,7 +239,7 @@ class TimestepDraws(Protocol):
 
 
 class Exposure(Protocol):
-    """A cure for exposure bias: changes what the network is shown in training, or what is made of its output in sampling."""
+    """A cure for exposure bias: changes what the network is shown in training, or its output in sampling."""
 
     def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
         """The noisy input (B, C, h, w) to train on; white (B, C, h, w) is fresh noise."""
@@ -303,7 +300,7 @@ class Agent(Protocol):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Anything that answers. `denoises` tells whether it can also be trained and sampled by us (then it is a DenoisingModel)."""
+    """Anything that answers. `denoises`: it is a DenoisingModel, which we can train and sample."""
 
     denoises: ClassVar[bool]
 
@@ -318,7 +315,7 @@ class Codec(Protocol):
         """Latent shape (C, h, w) of a picture. Raises BadData for a size it cannot take."""
 
     def encode(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> scaled latents (B, C, h, w). noise: posterior noise of that shape, None for the mode."""
+        """(B, 3, H, W) in [-1, 1] -> latents (B, C, h, w), scaled. noise: the posterior's; None: its mode."""
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents -> (B, 3, H, W), clipped to [-1, 1]."""

@@ -46,7 +46,7 @@ class Entry:
 
     kind: str
     name: str
-    factory: Callable[..., Any]
+    factory: Any  # a class, or a function that builds one
     aliases: tuple[str, ...]
     origin: str
 

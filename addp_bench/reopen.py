@@ -30,7 +30,7 @@ class Reopened:
     def __init__(self, record: Record, bench: Bench) -> None:
         self.record, self.bench = record, bench
         self.cell = Cell.from_plain(record.provenance["cell"])
-        self.specs = {name: spec for name, spec in record.provenance["spec"].items()}
+        self.specs = dict(record.provenance["spec"])
 
     def stage(self, kind: str) -> Stage:
         """The cell's own stage of a kind: the one its score rests on, not one of a source's."""

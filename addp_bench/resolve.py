@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from addp_bench.errors import BadRequest, BenchError, unknown
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
-from addp_bench.types import Budget
+from addp_bench.types import Budget, ModelCard
 
 # Axes that mean nothing to a predictor that is not trained and sampled by us.
 DENOISING = (
@@ -40,7 +41,8 @@ class Cell:
     choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption: in the order
     they are applied, empty when nothing is corrupted. protocol: its name; settings are the task's. budget: resolved,
     with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation starts from.
-    splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two where it is not the judged one.
+    splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two
+    where it is not the judged one.
     """
 
     choices: Mapping[str, Choice]
@@ -107,12 +109,34 @@ class Resolution:
     impossible: list[tuple[str, str]] = field(default_factory=list)
 
 
-def resolve(request: Request, registry: Registry) -> Resolution:
-    """Every combination of the request's alternatives.
+class Cards:
+    """Built datasets and the cards of models, each read once however many cells are planned."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._datasets: dict[str, Any] = {}
+        self._models: dict[str, ModelCard] = {}
+
+    def dataset(self, choice: Choice) -> Any:
+        if str(choice) not in self._datasets:
+            self._datasets[str(choice)] = self.registry.build("dataset", choice)
+        return self._datasets[str(choice)]
+
+    def model(self, choice: Choice) -> ModelCard:
+        if str(choice) not in self._models:
+            self._models[str(choice)] = self.registry.get("model", choice.name).factory.card(choice.options)
+        return self._models[str(choice)]
+
+
+def resolve(request: Request, registry: Registry, cards: Cards | None = None) -> Resolution:
+    """Every combination of the request's alternatives. cards: shared with the planner, so that files are read once.
 
     Raises BadRequest holding every mistake at once (unknown names, options of the wrong type, values out of range).
     """
+    cards = cards or Cards(registry)
     problems: list[str] = []
+    if request.read_at not in ("final", "best_on_stats") and not re.fullmatch(r"t=\d+", request.read_at):
+        problems.append(f"--read-at {request.read_at}: expected final, best_on_stats or t=NNN")
     axes: dict[str, list[Choice]] = {}
     for kind, given in request.axes.items():
         axes[kind] = list(_axis(kind, given, registry, problems))
@@ -125,9 +149,10 @@ def resolve(request: Request, registry: Registry) -> Resolution:
     kinds = list(axes)
     for combination in itertools.product(*axes.values()):
         chosen = dict(zip(kinds, combination))
-        for corruption, seed in itertools.product(corruptions or [None], request.seeds):
+        asked: Sequence[tuple[Choice, ...] | None] = corruptions or [None]
+        for corruption, seed in itertools.product(asked, request.seeds):
             try:
-                cell = _cell(chosen, corruption, seed, request, registry)
+                cell = _cell(chosen, corruption, seed, request, registry, cards)
             except Illegal as reason:
                 impossible.append((" · ".join(str(c) for c in chosen.values()), str(reason)))
                 continue
@@ -171,6 +196,7 @@ def _cell(
     seed: int,
     request: Request,
     registry: Registry,
+    cards: Cards,
 ) -> Cell:
     """Fill in what follows from the rest, and refuse what makes no sense."""
 
@@ -183,13 +209,13 @@ def _cell(
     dataset_class = registry.get("dataset", dataset_choice.name).factory
     if task_choice.name not in dataset_class.tasks:
         raise Illegal(f"dataset {dataset_choice.name} has no truth for task {task_choice.name}")
-    dataset = registry.build("dataset", dataset_choice)
+    dataset = cards.dataset(dataset_choice)
     model_choice = choose("model", "tiny")
     model_class = registry.get("model", model_choice.name).factory
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
     trained_on = registry.resolve("dataset", Choice.parse(request.trained_on)) if request.trained_on else None
-    source = registry.build("dataset", trained_on) if trained_on else dataset
+    source = cards.dataset(trained_on) if trained_on else dataset
     splits = {"train": source.default_split("train"), "stats": source.default_split("stats")}
     splits["eval"] = request.split if request.split is not None else dataset.default_split("eval")
     for purpose, split in splits.items():
@@ -207,7 +233,7 @@ def _cell(
     if task.reads != "drawing":
         raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
     budget = _budget(request, model_choice.name, model_class)
-    card = model_class.card(model_choice.options)
+    card = cards.model(model_choice)
     aug = choose("aug", "none")
     corrupts = registry.get("aug", aug.name).factory.corrupts
     choices |= {
@@ -270,8 +296,8 @@ def _check_types(
     target = registry.get("target", choices["target"].name).factory
     if corrupts and not target.accepts_corruption and not force:
         raise Illegal(
-            f"target {choices['target'].name} with aug {choices['aug'].name} trains the model to draw the corrupted answer; "
-            "take --target x0 (the default there), or --force to see it fail"
+            f"target {choices['target'].name} with aug {choices['aug'].name} trains the model to draw the corrupted "
+            "answer; take --target x0 (the default there), or --force to see it fail"
         )
 
 

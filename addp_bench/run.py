@@ -1,4 +1,4 @@
-"""One run, from planned cells to records. Each kind of stage is one method; they stand in the order the data travels."""
+"""One run, from planned cells to records. Each kind of stage is a method; they stand in the order the data travels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GROUPS = 10
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run leaves: records by cell id, failures with the cells they stopped, and how many stages were computed."""
+    """What a run leaves: records and failures by cell id, and how many stages were computed."""
 
     records: Mapping[str, Record]
     failures: Mapping[str, Exception]

@@ -1,4 +1,4 @@
-"""The shape of a request: which plugins, with which options, trained and judged how. Knows no plugin and no default of one.
+"""The shape of a request: which plugins, with which options, trained and judged how. Knows no plugin and no default.
 
 A request has two halves, `train` and `eval`, because trained on one mixture and judged on many sets is the normal case.
 """
@@ -76,7 +76,7 @@ class Choice:
 class Request:
     """What was asked for, before anything is known of plugins.
 
-    axes: kind -> alternatives as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
+    axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given. read_at: "final", "best_on_stats" or "t=NNN". force: run what is
     refused as senseless. trained_on: the dataset that is trained on where it is not the one that is judged on. The
     product of all alternatives is the grid.

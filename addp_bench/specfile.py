@@ -10,6 +10,7 @@ Wherever a plugin is named, a list makes a grid, and options stand in a mapping 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,14 @@ class _Reader:
     def requests(self, written: Any, changes: Mapping[str, Any]) -> list[Request]:
         top = self.mapping(written, "", ("train", "eval"))
         train = self.mapping(
-            top.get("train", {}), "train", ("tasks", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS)
+            top.get("train", {}),
+            "train",
+            ("tasks", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS),
         )
         tasks = self.mapping(train.get("tasks", {}), "train.tasks", None)
         parts = {
-            name: self.mapping(part or {}, f"train.tasks.{name}", ("dataset", "encoding")) for name, part in tasks.items()
+            name: self.mapping(part or {}, f"train.tasks.{name}", ("dataset", "encoding"))
+            for name, part in tasks.items()
         }
         if len(parts) != 1:
             self.wrong("train.tasks", f"names {len(parts)} tasks; one task is trained at a time")
@@ -76,12 +80,15 @@ class _Reader:
         axes["task"] = [task]
         axes |= {kind: self.choices(part[kind], f"train.tasks.{task}.{kind}") for kind in part}
         numbers = {
-            name: self.checked(f"train.{name}", lambda n=name: NUMBERS[n](train[n])) for name in NUMBERS if name in train
+            name: self.checked(f"train.{name}", functools.partial(number, train[name]))
+            for name, number in NUMBERS.items()
+            if name in train
         }
         seeds = train.get("seeds", 0)
         common = {
             "corruption": [str(c) for c in _several(train.get("corruption", []))],
-            "seeds": self.checked("train.seeds", lambda: parse_seeds([str(s) for s in _several(seeds)])) or (0,),
+            "seeds": self.checked("train.seeds", functools.partial(parse_seeds, [str(s) for s in _several(seeds)]))
+            or (0,),
             "budget": str(train.get("budget", "quick")),
             "precision": str(train.get("precision", "fp32")),
         }
@@ -124,7 +131,9 @@ class _Reader:
         overrides = {
             **numbers,
             "sampling_steps": self.checked(f"{place}.steps", lambda: None if steps is None else int(steps)),
-            "limit": self.checked(f"{place}.limit", lambda: None if entry.get("limit") is None else int(entry["limit"])),
+            "limit": self.checked(
+                f"{place}.limit", lambda: None if entry.get("limit") is None else int(entry["limit"])
+            ),
         }
         given = {k: v for k, v in changes.items() if v not in (None, (), {}, False)}
         given_overrides = {k: v for k, v in given.pop("overrides", {}).items() if v is not None}

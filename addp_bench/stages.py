@@ -15,17 +15,17 @@ import ast
 import dataclasses
 import functools
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from addp_bench.errors import BadOption, unknown
+from addp_bench.loading import source_files
 from addp_bench.registry import Registry
-from addp_bench.resolve import Cell
+from addp_bench.resolve import Cards, Cell
 from addp_bench.spec import Choice
-from addp_bench.store import Stage
+from addp_bench.store import Stage, digest
 
 KEY_SCHEMA = 1
 # The core modules that decide what each kind of stage makes.
@@ -60,13 +60,12 @@ class Plan:
 
 
 class Planner:
-    """Makes the stages of cells; remembers fingerprints, so that planning many cells reads each file once."""
+    """Makes the stages of cells. cards: those that resolved them, so that each file is read once."""
 
-    def __init__(self, registry: Registry, runs: Path) -> None:
+    def __init__(self, registry: Registry, runs: Path, cards: Cards | None = None) -> None:
         self.registry = registry
         self.runs = runs
-        self._datasets: dict[str, Any] = {}
-        self._cards: dict[str, Any] = {}
+        self.cards = cards or Cards(registry)
 
     def plan(self, cell: Cell) -> Plan:
         """The stage graph of a cell."""
@@ -94,12 +93,6 @@ class Planner:
         }
         return dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=())
 
-    def dataset(self, choice: Choice) -> Any:
-        """The built dataset of a choice, once."""
-        if str(choice) not in self._datasets:
-            self._datasets[str(choice)] = self.registry.build("dataset", choice)
-        return self._datasets[str(choice)]
-
     # ------------------------------------------------------------------ the kinds of stage
 
     def _train(self, cell: Cell) -> Stage:
@@ -122,7 +115,7 @@ class Planner:
             "choices": {k: cell[k].plain() for k in kinds if k in cell.choices},
             "corruption": [c.plain() for c in cell.corruption],
             "model": self._model(cell),
-            "budget": {k: getattr(b, k) for k in ("train_steps", "batch_size", "lr", "warmup", "ema")},
+            "budget": {k: getattr(b, k) for k in ("train_steps", "epochs", "batch_size", "lr", "warmup", "ema")},
             "seed": cell.seed,
             "precision": cell.precision,
             "contribution": contribution,
@@ -143,7 +136,7 @@ class Planner:
             limit=samples,
             steps=steps,
             sampler=self.registry.resolve("sampler", Choice("ddim")),
-            guidance=self.registry.resolve("guidance", Choice.parse(self._card(cell).guidance)),
+            guidance=self.registry.resolve("guidance", Choice.parse(self.cards.model(cell["model"]).guidance)),
             exposure=self.registry.resolve("exposure", Choice("none")),
         )
         settings = {k: getattr(weights, k) for k in ("groups", "floor", "floor_rule", "mode", "adjusted")}
@@ -237,7 +230,7 @@ class Planner:
 
     def _data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
         choice = cell.dataset(purpose)
-        card = self.dataset(choice).card()
+        card = self.cards.dataset(choice).card()
         return {
             "dataset": _placeless(choice),
             "split": cell.splits[purpose],
@@ -245,14 +238,8 @@ class Planner:
             "fingerprint": card.fingerprint,
         }
 
-    def _card(self, cell: Cell) -> Any:
-        choice = cell["model"]
-        if str(choice) not in self._cards:
-            self._cards[str(choice)] = self.registry.get("model", choice.name).factory.card(choice.options)
-        return self._cards[str(choice)]
-
     def _model(self, cell: Cell) -> dict[str, Any]:
-        card = self._card(cell)
+        card = self.cards.model(cell["model"])
         return {
             "choice": _placeless(cell["model"]),
             "fingerprint": card.fingerprint,
@@ -264,11 +251,11 @@ class Planner:
         return {"cell": cell, "purpose": purpose}
 
     def _plugins(self, chosen: Iterable[tuple[str, Choice]], corruption: Sequence[Choice] = ()) -> dict[str, str]:
-        """`weights:min_snr` -> digest of the file that defines it."""
+        """`weights:min_snr` -> digest of the files that define it."""
         found = {}
         for kind, choice in [*chosen, *(("corruption", c) for c in corruption)]:
             source = self.registry.get(kind, choice.name).source
-            found[f"{kind}:{choice.name}"] = source_digest(source) if source else "no source file"
+            found[f"{kind}:{choice.name}"] = plugin_digest(source) if source else "no source file"
         return found
 
     def _train_of(self, name: str) -> Stage:
@@ -302,7 +289,7 @@ STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of 
 
 @functools.cache
 def source_digest(path: Path) -> str:
-    """SHA-256 of what a source file does: its syntax tree without docstrings, so that words and layout change no key."""
+    """Digest of what a source file does: its syntax tree without docstrings, so that words and layout change no key."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -314,6 +301,12 @@ def source_digest(path: Path) -> str:
             ):
                 node.body = node.body[1:] or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def plugin_digest(source: Path) -> str:
+    """Digest of the file that defines a plugin and of those of its package that it imports."""
+    return digest([[file.name, source_digest(file)] for file in source_files(source)])[:16]
 
 
 def code_digest(modules: Sequence[str]) -> dict[str, str]:
@@ -348,13 +341,3 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any], at: str = "") -> list
         elif left != right:
             found.append((place, left, right))
     return found
-
-
-def read_at_timestep(text: str) -> int | None:
-    """`t=250` -> 250; None for the named rules. Raises BadOption."""
-    if text in ("final", "best_on_stats"):
-        return None
-    match = re.fullmatch(r"t=(\d+)", text)
-    if match is None:
-        raise BadOption(f"--read-at {text!r}: expected final, best_on_stats or t=NNN")
-    return int(match[1])

@@ -56,7 +56,7 @@ class Diverged(BenchError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a training step is made of. corruptions are applied in order, those on the truth before those on the drawing."""
+    """Everything a training step is made of. corruptions: in order, those on the truth before those on the drawing."""
 
     noise: Noise
     target: Target

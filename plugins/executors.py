@@ -16,7 +16,7 @@ class Local:
     """One job after another, in this process and on its device."""
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Run jobs in their order; one whose needs failed is not begun and yields their failure. Interrupts go through."""
+        """Run jobs in their order; one whose needs failed is not begun and yields their failure."""
         from addp_bench.jobs import attempt
 
         failed: dict[str, BaseException] = {}

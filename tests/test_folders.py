@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from addp_bench.baselines import folders
-from addp_bench.baselines.folders import InstructPix2Pix, Tiny
-from addp_bench.baselines.surgery import widened
 from model_miniature import SIDE, build_instruct_pix2pix
 from safetensors.torch import load_file, save_file
 
+from addp_bench.baselines import folders
+from addp_bench.baselines.folders import InstructPix2Pix, Tiny
+from addp_bench.baselines.surgery import widened
 from addp_bench.errors import BadData, BadModel, BadOption
 from addp_bench.registry import Registry
 

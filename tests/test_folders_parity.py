@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from model_miniature import SIDE, build_instruct_pix2pix, build_sd15
+from PIL import Image
+
 from addp_bench.baselines.folders import InstructPix2Pix
 from addp_bench.baselines.latent_codec import VaeCodec
 from addp_bench.plugins.guidance import ImageText
 from addp_bench.plugins.objectives import MSE
 from addp_bench.plugins.samplers import DDIM
 from addp_bench.plugins.targets import Epsilon
-from model_miniature import SIDE, build_instruct_pix2pix, build_sd15
-from PIL import Image
-
 from addp_bench.sampling import guided
 from addp_bench.timesteps import VectorDraws
 from addp_bench.training import Batch, Recipe, Trainer, loss_of

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import bench
 import numpy as np
 import pytest
 
-import bench
 from addp_bench.errors import BadData
 from addp_bench.reopen import Reopened, read_photo
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import bench
 import numpy as np
 import pytest
 import torch
 
-import bench
 from addp_bench import training
 from addp_bench.errors import BadRequest, StorageProblem
 from addp_bench.hookspecs import hookimpl

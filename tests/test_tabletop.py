@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from addp_bench.randomness import numpy_generator
 from addp_bench.tasks.tabletop import edits
 from addp_bench.tasks.tabletop.render import render, survey
 from addp_bench.tasks.tabletop.scenes import JUDGED, SHARE, SHOWN, sample_scene
@@ -22,8 +24,6 @@ from addp_bench.tasks.tabletop.solids import (
     Surroundings,
 )
 from addp_bench.tasks.tabletop.splits import make
-
-from addp_bench.randomness import numpy_generator
 
 LIGHT = Light((0.0, 1.0, 0.0), 0.5, 0.5)
 AROUND = Surroundings("oak", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 2.0, 0.05, 20.0, (0.0, 0.0))

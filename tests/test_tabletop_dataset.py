@@ -8,14 +8,14 @@ import sys
 
 import numpy as np
 import pytest
+
+from addp_bench.errors import BadOption, StorageProblem, UnknownName
 from addp_bench.tasks.tabletop import blind, dataset, gates, shards
 from addp_bench.tasks.tabletop.dataset import Tabletop
 from addp_bench.tasks.tabletop.render import render
 from addp_bench.tasks.tabletop.sheet import overlaid
 from addp_bench.tasks.tabletop.splits import make
 from addp_bench.tasks.tabletop.words import VOCABULARY
-
-from addp_bench.errors import BadOption, StorageProblem, UnknownName
 
 SMALL = 8  # scenes of a shard in these tests
 GOLDEN = [

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+
 from addp_bench.tasks.tabletop.compose import level_of, structures
 from addp_bench.tasks.tabletop.edits import caption
 from addp_bench.tasks.tabletop.programs import All, Extreme, Facts, Kind, Related, denotes, from_plain, to_plain

@@ -12,7 +12,7 @@ import click
 
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
 from addp_bench.errors import BadOption
-from addp_bench.spec import KINDS, Request, parse_seeds
+from addp_bench.spec import Request, parse_seeds
 
 if TYPE_CHECKING:
     from addp_bench.run import Bench, Finished
@@ -60,9 +60,7 @@ def request_options(command: F) -> F:
         click.option(
             "--sampling-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the evaluation."
         ),
-        click.option(
-            "--budget", default="quick", show_default=True, help="quick, standard or paper: how much a cell may spend."
-        ),
+        click.option("--budget", help="How much a cell may spend: quick (default), standard or paper."),
         *(
             click.option(f"--{name.replace('_', '-')}", type=click.IntRange(0 if name == "warmup" else 1), help=words)
             for name, words in _BUDGET.items()
@@ -75,9 +73,7 @@ def request_options(command: F) -> F:
         click.option("--protocol", help="How answers are judged; the dataset's own."),
         click.option(
             "--read-at",
-            default="final",
-            show_default=True,
-            help="The timestep that is read: final, t=NNN, or best_on_stats (chosen on the stats split).",
+            help="The timestep that is read: final (default), t=NNN, or best_on_stats (chosen on the stats split).",
         ),
         click.option("--force", is_flag=True, help="Also run what is refused as senseless."),
     ]
@@ -111,6 +107,7 @@ def place_options(command: F) -> F:
 
 
 @click.command()
+@click.argument("spec", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @request_options
 @place_options
 @click.option("--eval-batch", type=click.IntRange(1), default=64, show_default=True, help="Answers drawn at once.")
@@ -120,7 +117,7 @@ def place_options(command: F) -> F:
 def run(**given: Any) -> int:
     """Train and judge every combination that is asked for; what was done before is not done again.
 
-    A flag given twice, or `all`, makes a grid.
+    A flag given twice, or `all`, makes a grid. SPEC is a YAML file that says the same; flags win over it.
 
     \b
     Examples:
@@ -128,7 +125,7 @@ def run(**given: Any) -> int:
       addp-bench run --task ris --weights uniform --weights perception_stats --aug none --aug linear --seeds 0..2
       addp-bench run --task ris --dataset refcoco:path=DIR --model instruct_pix2pix:path=DIR --budget standard
     """
-    bench, plans, impossible, request = _prepare(given)
+    bench, plans, impossible = _prepare(given)
     progress = bench.progress
     for what, why in impossible:
         progress.say(f"impossible: {what}: {why}")
@@ -149,6 +146,7 @@ def run(**given: Any) -> int:
 
 
 @click.command()
+@click.argument("spec", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @request_options
 @place_options
 @json_option
@@ -160,7 +158,7 @@ def plan(**given: Any) -> None:
     Example:
       addp-bench plan --task ris --weights all --aug none --aug linear
     """
-    bench, plans, impossible, _ = _prepare(given)
+    bench, plans, impossible = _prepare(given)
     rows = []
     claimed: set[str] = set()
     for one in plans:
@@ -240,37 +238,42 @@ def _bench(given: Mapping[str, Any]) -> Bench:
     )
 
 
-def _prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]], Request]:
-    request = _request(given)
+def _prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]]]:
+    requests = _requests(given)
     bench = _bench(given)
-    from addp_bench.resolve import resolve
-    from addp_bench.stages import Planner, read_at_timestep
+    from addp_bench.resolve import Cards, resolve
+    from addp_bench.stages import Planner
 
-    read_at_timestep(request.read_at)
-    resolution = resolve(request, bench.registry)
-    bench.hooks.hook.addp_bench_cells(cells=resolution.cells)
-    planner = Planner(bench.registry, bench.runs.root)
-    return bench, [planner.plan(cell) for cell in resolution.cells], resolution.impossible, request
+    cards = Cards(bench.registry)
+    found = [resolve(request, bench.registry, cards) for request in requests]
+    cells = [cell for resolution in found for cell in resolution.cells]
+    bench.hooks.hook.addp_bench_cells(cells=cells)
+    planner = Planner(bench.registry, bench.runs.root, cards)
+    plans = {plan.key: plan for plan in (planner.plan(cell) for cell in cells)}
+    impossible = [pair for resolution in found for pair in resolution.impossible]
+    return bench, list(plans.values()), list(dict.fromkeys(impossible))
 
 
-def _request(given: Mapping[str, Any]) -> Request:
-    return Request(
-        axes={kind: given[kind] for kind in KINDS if given.get(kind) and kind in _AXES},
-        corruption=given["corruption"],
-        seeds=parse_seeds(given["seed"]) or (0,),
-        sampling_seed=given["sampling_seed"],
-        budget=given["budget"],
-        overrides={
+def _requests(given: Mapping[str, Any]) -> list[Request]:
+    """What the flags ask for, or the file with the flags' changes."""
+    limit, seeds = given["limit"], parse_seeds(given["seed"])
+    changes: dict[str, Any] = {
+        "axes": {kind: list(given[kind]) for kind in _AXES if given[kind]},
+        "corruption": list(given["corruption"]),
+        "seeds": seeds,
+        "overrides": {
             **{name: given[name] for name in (*_BUDGET, "lr", "ema", "limit")},
             "sampling_steps": given["steps"],
         },
-        limit=given["limit"],
-        split=given["split"],
-        protocol=given["protocol"],
-        read_at=given["read_at"],
-        precision=given["precision"],
-        force=given["force"],
-    )
+        "limit": limit,
+        **{name: given[name] for name in ("sampling_seed", "budget", "split", "protocol", "read_at", "precision")},
+        "force": given["force"],
+    }
+    if given["spec"] is not None:
+        from addp_bench.specfile import read
+
+        return read(given["spec"], changes)
+    return [Request(**{k: v for k, v in changes.items() if v not in (None, ())})]
 
 
 def _device(asked: str | None) -> str:

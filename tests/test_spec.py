@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from addp_bench.errors import BadOption
@@ -50,6 +50,7 @@ words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 values = st.text(alphabet="abc012./=,-", max_size=8)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(words, st.dictionaries(words, values, max_size=4))
 def test_a_choice_that_is_written_reads_back(name, options):
     choice = Choice(name, options)

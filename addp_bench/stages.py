@@ -15,7 +15,7 @@ import ast
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -329,15 +329,3 @@ def _existing(path: Path) -> Path:
             f"weights from={path}: no such file; give a cell's id or a JSON file that `show` or `run` wrote"
         )
     return path
-
-
-def difference(a: Mapping[str, Any], b: Mapping[str, Any], at: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two specs differ: (place, value in a, value in b), place as `choices.weights.name`."""
-    found: list[tuple[str, Any, Any]] = []
-    for name in sorted(set(a) | set(b)):
-        left, right, place = a.get(name), b.get(name), f"{at}{name}"
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found += difference(left, right, f"{place}.")
-        elif left != right:
-            found.append((place, left, right))
-    return found

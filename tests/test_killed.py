@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from bench import DOTS
 
 pytestmark = pytest.mark.slow
@@ -62,7 +61,7 @@ def begun(runs: Path, kind: str) -> int:
 
 
 def kill_inside(model: Path, runs: Path, home: Path, kind: str, delay: float) -> bool:
-    """Start the run, wait until it begins a stage of a kind, let it work for `delay` seconds, kill it. False: it ended."""
+    """Start the run, kill it `delay` seconds after it begins a stage of a kind. False: it ended before."""
     before = begun(runs, kind)
     process = start(model, runs, home)
     while begun(runs, kind) == before:

@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "types", "spec", "randomness", "home", "installed", "progress"),
     ("protocols", "hookspecs", "schedule", "metrics", "store", "jobs"),
     ("registry", "timesteps", "sampling", "contribution", "statistics"),
-    ("loading", "catalogue", "resolve", "training", "evaluation", "records", "cache", "provenance"),
+    ("loading", "catalogue", "resolve", "training", "evaluation", "records", "cache", "provenance", "differences"),
     ("stages", "run", "reopen", "specfile", "uncertainty", "selection", "rendering", "tables", "report", "estimates"),
     ("cli", "__main__"),
 )

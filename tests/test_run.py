@@ -26,7 +26,7 @@ def main_job(sd15: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_main_job_trains_measures_trains_again_and_leaves_a_record(main_job):
-    runs, at, (plan,), finished = main_job
+    _, _, (plan,), finished = main_job
     assert not finished.failures
     kinds = [stage.kind for stage in plan.stages()]
     assert kinds == ["latents", "train", "latents", "predict", "contribution", "train", "latents", "predict", "score"]
@@ -70,7 +70,7 @@ def test_statistics_do_not_depend_on_how_the_evaluation_is_cut(sd15, tmp_path):
 
 
 def test_answers_do_not_depend_on_batch_size_or_on_how_many_are_judged(main_job, sd15):
-    runs, at, (plan,), finished = main_job
+    _, at, (plan,), _ = main_job
     whole = _x0(at, plan)
     loaded = load([bench.DOTS])
     small, (few,), _ = bench.run(bench.request(sd15, MAIN, overrides={"limit": 5}), runs, loaded, batch=2)
@@ -152,7 +152,7 @@ def test_a_learning_rate_that_breaks_the_network_is_said_so(sd15, tmp_path):
 
 
 def test_statistics_from_a_file_and_from_a_cell_are_those_of_the_cell(main_job, sd15, tmp_path):
-    runs, at, (plan,), finished = main_job
+    runs, _, (plan,), finished = main_job
     file = tmp_path / "stats.json"
     file.write_text(json.dumps(finished.records[plan.id].result["contribution"]))
     asked = bench.request(sd15, {"weights": [f"perception_stats:from={file}"], "aug": ["linear"]})

@@ -39,7 +39,7 @@ COMMANDS = {
     "Results": {
         "leaderboard": Listed("addp_bench.cli.looking:leaderboard", "Results as a table, with intervals and tiers."),
         "view": Listed("addp_bench.cli.looking:view", "Curves, pictures and failures of one cell."),
-        "why": Listed("addp_bench.cli.running:why", "Why a cell is not the one that was done before."),
+        "why": Listed("addp_bench.cli.explaining:why", "Why a cell is not the one that was done before."),
     },
     "Plugins and data": {
         "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),

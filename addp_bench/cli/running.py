@@ -125,7 +125,7 @@ def run(**given: Any) -> int:
       addp-bench run --task ris --weights uniform --weights perception_stats --aug none --aug linear --seeds 0..2
       addp-bench run --task ris --dataset refcoco:path=DIR --model instruct_pix2pix:path=DIR --budget standard
     """
-    bench, plans, impossible = _prepare(given)
+    bench, plans, impossible = prepare(given)
     progress = bench.progress
     for what, why in impossible:
         progress.say(f"impossible: {what}: {why}")
@@ -158,7 +158,7 @@ def plan(**given: Any) -> None:
     Example:
       addp-bench plan --task ris --weights all --aug none --aug linear
     """
-    bench, plans, impossible = _prepare(given)
+    bench, plans, impossible = prepare(given)
     rows = []
     claimed: set[str] = set()
     for one in plans:
@@ -238,7 +238,8 @@ def _bench(given: Mapping[str, Any]) -> Bench:
     )
 
 
-def _prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]]]:
+def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]]]:
+    """Where to compute, the planned cells, and the impossible ones with their reasons. given: the options of `run`."""
     requests = _requests(given)
     bench = _bench(given)
     from addp_bench.resolve import Cards, resolve

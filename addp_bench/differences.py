@@ -1,0 +1,51 @@
+"""Why two cells are not one: the fields of their keys that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Fields that hold the keys of earlier stages: they differ because something in those stages does, which is said there.
+DERIVED = ("train", "latents", "predict", "contribution", "reading")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """place: such as `train.choices.weights.name`. here, there: the values; None where a cell has no such field."""
+
+    place: str
+    here: Any
+    there: Any
+
+
+def parts(stages: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    """The stages of a cell (kind, spec), inputs first, by the part they play.
+
+    The last of a kind is the cell's own (`train`); earlier ones belong to what it rests on (`source train`).
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for kind, spec in reversed(stages):
+        name = kind
+        while name in found:
+            name = f"source {name}"
+        found[name] = {k: v for k, v in spec.items() if k not in DERIVED or not _is_key(v)}
+    return found
+
+
+def differences(here: Any, there: Any, place: str = "") -> list[Difference]:
+    """Where two values differ, field by field, by place."""
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        inner = f"{place}." if place else ""
+        return [d for k in sorted({*here, *there}) for d in differences(here.get(k), there.get(k), f"{inner}{k}")]
+    return [] if here == there else [Difference(place, here, there)]
+
+
+def nearest(here: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[Difference]] | None:
+    """Of several cells the one with the fewest differing fields, and those; None where there is none."""
+    found = [(name, differences(here, there)) for name, there in others.items()]
+    return min(found, key=lambda pair: len(pair[1])) if found else None
+
+
+def _is_key(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) == 64)

@@ -1,0 +1,53 @@
+"""Why two cells are not one."""
+
+from __future__ import annotations
+
+import json
+
+import bench
+import pytest
+
+from addp_bench.cli import main
+from addp_bench.differences import Difference, differences, nearest, parts
+
+KEY = "a" * 64
+
+
+def test_the_cells_own_stages_are_told_from_those_of_its_source():
+    stages = [("train", {"seed": 1}), ("predict", {"train": KEY, "steps": 2}), ("train", {"seed": 3})]
+    assert parts(stages) == {"train": {"seed": 3}, "predict": {"steps": 2}, "source train": {"seed": 1}}
+
+
+def test_differences_are_told_by_place_and_keys_of_inputs_are_not():
+    here = parts([("train", {"choices": {"weights": {"name": "p2"}}, "latents": KEY})])
+    there = parts([("train", {"choices": {"weights": {"name": "ant"}}, "latents": "b" * 64, "seed": 0})])
+    assert differences(here, there) == [
+        Difference("train.choices.weights.name", "p2", "ant"),
+        Difference("train.seed", None, 0),
+    ]
+
+
+def test_the_nearest_cell_has_the_fewest_differences():
+    name, found = nearest({"a": 1, "b": 2}, {"far": {"a": 0, "b": 0}, "near": {"a": 1, "b": 0}})
+    assert name == "near"
+    assert [d.place for d in found] == ["b"]
+    assert nearest({}, {}) is None
+
+
+def test_why_names_the_option_that_was_changed(sd15, tmp_path, capsys):
+    bench.run(bench.request(sd15), tmp_path)
+    capsys.readouterr()
+    small = [f"--{k.replace('_', '-')}={v}" for k, v in bench.SMALL.items() if k != "sampling_steps"]
+    with pytest.raises(SystemExit) as left:
+        main(
+            [
+                *("why", "--runs", str(tmp_path), "--plugin", str(bench.DOTS), "--dataset", "dots", "--steps", "10"),
+                *("--model", f"instruct_pix2pix:path={sd15}", "--weights", "uniform:scaling=loss", *small, "--json"),
+            ]
+        )
+    assert left.value.code == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert not answer["done"]
+    assert answer["differences"] == [
+        {"place": "train.choices.weights.options.scaling", "here": "loss", "there": "prob"}
+    ]

@@ -178,7 +178,10 @@ def _axis(kind: str, given: Sequence[str], registry: Registry, problems: list[st
         if text == OWN and kind in ("noise", "target", "guidance"):
             continue
         try:
-            yield registry.resolve(kind, Choice.parse(text))
+            choice = registry.resolve(kind, Choice.parse(text))
+            if kind not in ("model", "dataset"):  # those open files; they are met once the cells are made
+                registry.build(kind, choice)  # a value out of range is the request's mistake, not a failed cell
+            yield choice
         except BenchError as wrong:
             problems.append(f"--{kind} {text}: {wrong}")
 

@@ -70,7 +70,7 @@ def test_statistics_do_not_depend_on_how_the_evaluation_is_cut(sd15, tmp_path):
 
 
 def test_answers_do_not_depend_on_batch_size_or_on_how_many_are_judged(main_job, sd15):
-    _, at, (plan,), _ = main_job
+    runs, at, (plan,), _ = main_job
     whole = _x0(at, plan)
     loaded = load([bench.DOTS])
     small, (few,), _ = bench.run(bench.request(sd15, MAIN, overrides={"limit": 5}), runs, loaded, batch=2)

@@ -1,0 +1,165 @@
+"""What a person may get wrong on the command line: one clear line each, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import refcoco_miniature
+
+import bench
+from addp_bench.cli import main
+
+
+@pytest.fixture
+def run(capsys, tmp_path):
+    """`addp-bench run` in this process, with small numbers: (exit code, stderr, the runs folder)."""
+
+    def call(*arguments: str, runs: Path = tmp_path / "runs") -> tuple[int, str, Path]:
+        small = [f"--{k.replace('_', '-')}={v}" for k, v in bench.SMALL.items() if k != "sampling_steps"]
+        with pytest.raises(SystemExit) as left:
+            main(["run", "--task", "ris", *small, "--steps", "10", "--runs", str(runs), *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert not out or left.value.code == 0
+        return left.value.code, err, runs
+
+    return call
+
+
+def on_dots(model: Path) -> list[str]:
+    return ["--plugin", str(bench.DOTS), "--dataset", "dots", "--model", f"instruct_pix2pix:path={model}"]
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--weights", "perception_stat"], "Did you mean 'perception_stats'?"),
+        (["--weights", "diffusion:snrmin=1"], "Did you mean 'snr_min'?"),
+        (["--aug", "linear:intensity=strong"], "intensity='strong' is not a float"),
+        (["--aug", "linear:intensity=-1"], "intensity"),
+        (["--split", "vall"], "Did you mean 'val'?"),
+        (["--protocol", "refcocoo"], "Did you mean 'refcoco'?"),
+        (["--budget", "enormous"], "budget"),
+        (["--read-at", "noon"], "expected final, best_on_stats or t=NNN"),
+        (["--seeds", "4..1"], "run backwards"),
+        (["--sampler", "ddim:eta"], "cannot read 'ddim:eta'"),
+        (["--executor", "cloud"], "no executor is called 'cloud'"),
+        (["--device", "abacus"], "--device abacus"),
+        (["--train-step", "3"], "Did you mean"),
+        (["--weights", "perception_stats:from=nothing.json"], "nothing.json: no such file"),
+        (["--weights", "perception_stats:from=0123"], "no cell is called '0123'"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_ends_with_2_before_anything_is_written(run, sd15, flags, words):
+    code, err, runs = run(*on_dots(sd15), *flags)
+    assert code == 2, err
+    assert words in " ".join(err.split())
+    assert "Traceback" not in err
+    assert not runs.exists()
+
+
+def test_an_impossible_grid_says_why_and_ends_with_2(run, sd15):
+    code, err, runs = run(*on_dots(sd15), "--aug", "linear", "--target", "epsilon")
+    assert code == 2
+    assert "draw the corrupted answer" in err
+    assert not runs.exists()
+
+
+def test_an_empty_split_fails_its_cell(run, sd15):
+    code, err, runs = run(*on_dots(sd15), "--split", "empty")
+    assert code == 3
+    assert "holds no samples" in err
+    assert not list(runs.glob("records/*"))
+
+
+@pytest.mark.parametrize("missing", ["unet/config.json", "vae/diffusion_pytorch_model.safetensors", "tokenizer"])
+def test_a_model_folder_with_something_missing_is_named(run, sd15, tmp_path, missing):
+    broken = shutil.copytree(sd15, tmp_path / "broken")
+    target = broken / missing
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    code, err, _ = run(*on_dots(broken))
+    assert code == 2
+    assert missing.split("/")[0] in err
+
+
+def test_a_runs_folder_that_cannot_be_written_is_named(run, sd15):
+    code, err, _ = run(*on_dots(sd15), runs=Path("/sys/addp-bench-runs"))
+    assert code == 2
+    assert "cannot write below /sys/addp-bench-runs" in err
+    assert "--runs" in err
+
+
+def test_a_full_disk_keeps_what_was_finished(run, sd15, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can make a small disk")
+    try:
+        code, err, runs = run(*on_dots(sd15), runs=disk / "runs")
+        assert code == 2
+        assert "no space left" in err
+        assert "run the same command again" in err
+        assert not list(runs.glob("records/*"))
+        assert not list(runs.glob("stages/train/*"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture(scope="module")
+def refcoco(tmp_path_factory) -> Path:
+    return refcoco_miniature.build(tmp_path_factory.mktemp("refer"))
+
+
+def on_refcoco(root: Path, model: Path) -> list[str]:
+    return ["--dataset", f"refcoco:path={root}", "--model", f"instruct_pix2pix:path={model}"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_the_main_job_runs_on_refcoco_and_a_stable_diffusion_folder(run, refcoco, sd15):
+    code, err, runs = run(*on_refcoco(refcoco, sd15), "--aug", "linear", "--limit", "4")
+    assert code == 0, err
+    assert len(list(runs.glob("records/*/record.json"))) == 1
+
+
+def truncate(root: Path) -> None:
+    file = root / "refcoco" / "refs(unc).p"
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def make_hostile(root: Path) -> None:
+    (root / "refcoco" / "refs(unc).p").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+
+
+def spoil_images(root: Path) -> None:
+    for image in root.rglob("COCO_train2014_*.jpg"):
+        image.write_bytes(b"not a photograph")
+
+
+def shrink_images(root: Path) -> None:
+    from PIL import Image
+
+    for image in root.rglob("COCO_train2014_*.jpg"):
+        Image.new("RGB", (20, 10)).save(image)
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (truncate, "refs(unc).p"),
+        (make_hostile, "system"),
+        (spoil_images, "COCO_train2014"),
+        (shrink_images, "COCO_train2014"),
+    ],
+)
+def test_files_that_are_not_what_they_should_be_are_named(run, refcoco, sd15, tmp_path, spoil, words):
+    root = shutil.copytree(refcoco, tmp_path / "refer")
+    spoil(root)
+    code, err, runs = run(*on_refcoco(root, sd15))
+    assert code in (2, 3)
+    assert words in err
+    assert "Traceback" not in err
+    assert not list(runs.glob("records/*"))
+    assert not Path("pwned").exists()

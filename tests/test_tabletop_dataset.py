@@ -113,7 +113,7 @@ def test_names_that_do_not_exist_are_told(world):
 def test_a_damaged_shard_is_noticed_and_made_again(small, tmp_path, caplog):
     first = shards.open_shard(tmp_path, "val", 0, 16)
     before = np.array(first.images)
-    for name in ("images.npy", "scenes.json", "manifest.json"):
+    for name in ("images.npy", "scenes.jsonl", "manifest.json"):
         file = tmp_path / "val-0000" / name
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
@@ -133,7 +133,7 @@ def test_a_damaged_shard_is_noticed_and_made_again(small, tmp_path, caplog):
 def test_two_processes_can_make_one_shard(small, tmp_path):
     program = (
         "import sys; from pathlib import Path; from addp_bench.tasks.tabletop import shards; shards.SCENES = 8; "
-        "shard = shards.open_shard(Path(sys.argv[1]), 'val', 0, 16); print(shard.images.sum(), len(shard.scenes))"
+        "shard = shards.open_shard(Path(sys.argv[1]), 'val', 0, 16); print(shard.images.sum(), len(shard.lines))"
     )
     both = [
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -205,3 +205,23 @@ def test_any_solid_is_the_mean_over_solids():
 def test_a_picture_outside_of_the_mask_is_dimmed():
     image = np.full((2, 2, 3), 200, np.uint8)
     assert overlaid(image, np.eye(2, dtype=bool))[..., 0].tolist() == [[200, 50], [50, 200]]
+
+
+def test_shuffled_words_and_photographs_belong_to_other_scenes_and_truths_stay(world):
+    place = str(world.folder.parent)
+    plain, words, photos = (
+        Tabletop(path=place, shuffled=how).samples("val", "ris") for how in ("none", "words", "photographs")
+    )
+    same_text = 0
+    for i in range(4 * SMALL):
+        one, said, seen = plain[i], words[i], photos[i]
+        np.testing.assert_array_equal(said.image, one.image)
+        assert seen.text == one.text
+        assert not np.array_equal(seen.image, one.image)
+        for other in (said, seen):
+            np.testing.assert_array_equal(other.truth, one.truth)
+            assert other.id == one.id
+        same_text += said.text == one.text
+    assert same_text <= 2, "two scenes may be asked the same by chance"
+    shard = range(2 * SMALL)
+    assert sorted(words[i].text for i in shard) == sorted(plain[i].text for i in shard)

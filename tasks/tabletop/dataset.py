@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from addp_bench.errors import BadOption, unknown
 from addp_bench.home import home
 from addp_bench.hookspecs import hookimpl
+from addp_bench.randomness import numpy_generator
 from addp_bench.types import Card, Sample
 
 from .programs import ATTRIBUTES
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 # Truth by task; `ris` has PER_SCENE samples for each photograph, the others one.
 TRUTHS = {"ris": "mask", "depth": "depth", "semantic": "labels", "detection": "boxes"}
-OPEN = 4  # shards kept open at a time by a split
+OPEN = 128  # shards kept open at a time by a split; their arrays stay on disk until they are asked for
 
 
 class Tabletop:
@@ -35,15 +37,22 @@ class Tabletop:
     optical axis; `semantic` (H, W) uint8, 0 background, then `classes("semantic")`; `detection` a dict of boxes (n, 4)
     float32 x0, y0, x1, y1 in pixels of the visible part and labels (n,) int64, indices into `classes("detection")`.
 
-    size: side of the photographs, pixels. path: folder that the scenes are kept in; "" for the user's cache.
+    size: side of the photographs, pixels.
+
+    path: folder that the scenes are kept in; "" for the user's cache.
+
+    shuffled: a control to train on. "words" gives every expression to a photograph it was not made for, "photographs"
+    every expression and its truth a photograph that is another scene's.
     """
 
     tasks: ClassVar[Sequence[str]] = tuple(TRUTHS)
 
-    def __init__(self, size: int = 64, path: str = "") -> None:
+    def __init__(
+        self, size: int = 64, path: str = "", shuffled: Literal["none", "words", "photographs"] = "none"
+    ) -> None:
         if not 16 <= size <= 1024:
             raise BadOption(f"tabletop renders photographs of 16 to 1024 pixels a side, got size={size}")
-        self.size = size
+        self.size, self.shuffled = size, shuffled
         self.folder = (Path(path).expanduser() if path else home() / "tabletop") / f"v{VERSION}-{size}px"
 
     def splits(self) -> Sequence[str]:
@@ -59,7 +68,7 @@ class Tabletop:
         split_named(split)
         if task not in TRUTHS:
             raise unknown("task of tabletop", task, TRUTHS)
-        return TabletopSamples(self.folder, split, task, self.size)
+        return TabletopSamples(self.folder, split, task, self.size, self.shuffled)
 
     def classes(self, task: str) -> Sequence[str]:
         """Names by index of the labels that a task's truth holds."""
@@ -96,8 +105,8 @@ class Tabletop:
 class TabletopSamples:
     """A split for one task. ids cost nothing; an item opens (and perhaps makes) the shard it is in."""
 
-    def __init__(self, folder: Path, split: str, task: str, size: int) -> None:
-        self.folder, self.split, self.task, self.size = folder, split, task, size
+    def __init__(self, folder: Path, split: str, task: str, size: int, shuffled: str = "none") -> None:
+        self.folder, self.split, self.task, self.size, self.shuffled = folder, split, task, size, shuffled
         self.scenes = SPLITS[split].scenes
         self.each = PER_SCENE if task == "ris" else 1
         self._shard = functools.lru_cache(maxsize=OPEN)(self._open)
@@ -122,15 +131,20 @@ class TabletopSamples:
             raise IndexError(f"tabletop/{self.split} has {len(self)} samples for {self.task}, got index {index}")
         scene, number = divmod(index % len(self), self.each)
         shard, row = self._shard(scene // SCENES), scene % SCENES
-        image, image_id = np.array(shard.images[row]), self._image_id(scene)
-        facts = shard.scenes[row]["facts"]
+        other = self._other(scene // SCENES, len(shard.lines))[row] if self.shuffled != "none" else row
+        image = np.array(shard.images[other if self.shuffled == "photographs" else row])
+        image_id = self._image_id(scene)
         if self.task == "ris":
-            return self._expression(f"{image_id}/{number}", image_id, image, shard, row, number)
+            said = self._expression(f"{image_id}/{number}", image_id, image, shard, row, number)
+            if self.shuffled == "words":
+                return replace(said, text=shard.scene(other)["expressions"][number]["text"])
+            return said
+        facts = shard.scene(row)["facts"]
         truth = _truth(self.task, shard, row, [label[0] for label in facts["labels"]])
         return Sample(image_id, image_id, image, truth, attributes={"objects": len(facts["labels"])})
 
     def _expression(self, id: str, image_id: str, image: np.ndarray, shard: Shard, row: int, number: int) -> Sample:
-        record = shard.scenes[row]
+        record = shard.scene(row)
         asked, facts = record["expressions"][number], record["facts"]
         instance = np.array(shard.instance[row])
         mask = np.isin(instance, [k + 1 for k in asked["target"]])
@@ -144,6 +158,14 @@ class TabletopSamples:
             "paraphrase": asked["style"],
         }
         return Sample(id, image_id, image, mask, asked["text"], _hints(asked, facts, instance), attributes)
+
+    @staticmethod
+    def _other(number: int, scenes: int) -> Sequence[int]:
+        """For each row of a shard another one, each once: neighbours in a random round."""
+        round_ = numpy_generator("tabletop shuffled", number).permutation(scenes)
+        other = np.empty(scenes, np.int64)
+        other[round_] = np.roll(round_, 1)
+        return [int(row) for row in other]
 
     def _image_id(self, scene: int) -> str:
         return f"tabletop/{self.split}/{scene:06d}"

@@ -56,7 +56,7 @@ def load(dataset: Tabletop, split: str) -> Split:
     return Split(
         np.concatenate([shard.images for shard in shards]),
         np.concatenate([shard.instance for shard in shards]),
-        [scene for shard in shards for scene in shard.scenes],
+        [shard.scene(row) for shard in shards for row in range(len(shard.lines))],
     )
 
 

@@ -3,7 +3,7 @@
 FOLDER/val-0003/images.npy       (250, H, W, 3) uint8
                 instance.npy     (250, H, W) uint8
                 depth.npy        (250, H, W) float32 metres
-                scenes.json      facts and expressions, in the order of the scenes
+                scenes.jsonl     facts and expressions, a line for each scene
                 manifest.json    SHA-256 of each of these
 """
 
@@ -29,18 +29,22 @@ from .render import render
 from .splits import Asked, make, split_named
 
 SCENES = 250  # of a shard
-_FILES = ("images.npy", "instance.npy", "depth.npy", "scenes.json")
+_FILES = ("images.npy", "instance.npy", "depth.npy", "scenes.jsonl")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """images (N, H, W, 3), instance and depth (N, H, W), read from disk as they are used; scenes: N plain dicts."""
+    """images (N, H, W, 3), instance and depth (N, H, W), read from disk as they are used; lines: N scenes as JSON."""
 
     images: np.ndarray
     instance: np.ndarray
     depth: np.ndarray
-    scenes: list[dict[str, Any]]
+    lines: list[bytes]
+
+    def scene(self, row: int) -> dict[str, Any]:
+        """Facts and expressions of a scene. Read at each call: as objects, a whole split would fill the memory."""
+        return json.loads(self.lines[row])
 
 
 def open_shard(folder: Path, split: str, number: int, size: int) -> Shard:
@@ -71,7 +75,7 @@ def _damage(place: Path) -> str | None:
 
 def _read(place: Path) -> Shard:
     images, instance, depth = (np.load(place / name, mmap_mode="r", allow_pickle=False) for name in _FILES[:3])
-    return Shard(images, instance, depth, json.loads((place / "scenes.json").read_text()))
+    return Shard(images, instance, depth, (place / _FILES[3]).read_bytes().splitlines())
 
 
 def _put_aside(place: Path) -> None:
@@ -110,7 +114,8 @@ def _fill(work: Path, split: str, number: int, size: int) -> None:
     rendering = render([one.scene for one in asked], size)
     for name, array in zip(_FILES, (rendering.images, rendering.instance, rendering.depth)):
         np.save(work / name, array, allow_pickle=False)
-    (work / "scenes.json").write_text(json.dumps([plain(one) for one in asked], separators=(",", ":")))
+    lines = (json.dumps(plain(one), separators=(",", ":")) for one in asked)
+    (work / _FILES[3]).write_text("".join(f"{line}\n" for line in lines))
     digests = {name: hashlib.sha256((work / name).read_bytes()).hexdigest() for name in _FILES}
     (work / "manifest.json").write_text(json.dumps(digests, indent=1))
 

@@ -20,13 +20,13 @@ from torch.nn import functional
 from addp_bench.errors import BadData
 from addp_bench.randomness import normal
 from addp_bench.store import write_json
-from addp_bench.types import to_batch
+from addp_bench.types import Sample, to_batch
 
 if TYPE_CHECKING:
     from addp_bench.protocols import DenoisingModel, Encoding, Samples, Task
-    from addp_bench.types import Sample
 
 CHUNK = 64  # items encoded at once
+NO_IMAGE = np.empty((0, 0, 3), np.uint8)  # of a sample that is only asked for its words
 TEXT_LIMIT = 2 << 30  # bytes of text embeddings kept; beyond that they are made as they are needed
 
 
@@ -80,7 +80,8 @@ class Index:
         items, rows = [], []
         for s in range(count):
             photos.setdefault(samples.image_ids[s], len(photos))
-            for q, query in enumerate(encoding.queries(samples[s], ())):
+            said = Sample(samples.ids[s], samples.image_ids[s], NO_IMAGE, None, samples.text(s))
+            for q, query in enumerate(encoding.queries(said, ())):
                 items.append(Item(s, q, query.prompt))
                 rows.append(prompts.setdefault(query.prompt, len(prompts)))
         image_ids = list(samples.image_ids[:count])

@@ -191,10 +191,11 @@ def answers(
             if last:
                 of_sample = np.stack(waiting.pop(item.sample))  # (K, steps, H, W, 3)
                 sample = samples[item.sample]
-                queries = encoding.queries(sample, ())
+                queries, size = encoding.queries(sample, ()), drawing_size(sample) or of_sample.shape[2:4]
+                photo = _resized(to_batch(sample.image[None]), size)[0]
                 for k in steps:
                     drawing = of_sample[:, k]
-                    prediction = decode(drawing, sample, queries, encoding, drawing_size(sample))
+                    prediction = encoding.decode(_resized(to_batch(drawing), size), photo, queries)
                     yield sample, item.sample, k, prediction, drawing
 
 

@@ -101,6 +101,9 @@ class Samples(Protocol):
 
     def __getitem__(self, index: int) -> Sample: ...
 
+    def text(self, index: int) -> str:
+        """The words of a sample, without opening its photograph."""
+
 
 class Dataset(Protocol):
     """Where samples come from."""
@@ -241,7 +244,9 @@ class TimestepDraws(Protocol):
 class Exposure(Protocol):
     """A cure for exposure bias: changes what the network is shown in training, or its output in sampling."""
 
-    def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
+    perturbs: ClassVar[bool]  # True: train_input is given fresh noise, False: None
+
+    def train_input(self, x_t: Tensor, s: Tensor, white: Tensor | None) -> Tensor:
         """The noisy input (B, C, h, w) to train on; white (B, C, h, w) is fresh noise."""
 
     def sampled(self, eps: Tensor, index: int) -> Tensor:

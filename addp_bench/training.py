@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         Task,
         TimestepDraws,
     )
-    from addp_bench.types import Budget
+    from addp_bench.types import Budget, Query
 
 CHECKPOINT_SECONDS = 15.0
 LOG_EVERY = 20
@@ -71,18 +71,28 @@ class Recipe:
 class Batch:
     """One batch of latents and conditionings, on the device.
 
-    x0 and x0_shown (B, C, h, w): the clean target, and the perhaps corrupted one that is noised. eps, white: noise of
-    that shape. t (B,) int64, weight (B,) float32. image (B, C', h, w), text (B, L, D): after conditioning dropout.
+    x0 and x0_shown (B, C, h, w): the clean target, and the perhaps corrupted one that is noised. eps: noise of that
+    shape. white: more of it, None unless the exposure cure perturbs. t (B,) int64, weight (B,) float32. image
+    (B, C', h, w), text (B, L, D): after conditioning dropout.
     """
 
     x0: Tensor
     x0_shown: Tensor
     eps: Tensor
-    white: Tensor
+    white: Tensor | None
     t: Tensor
     weight: Tensor
     image: Tensor
     text: Tensor
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Photographs (B, 3, side, side) in [-1, 1], truths as the task collates them, and what is drawn for each."""
+
+    photos: Tensor
+    truth: Any
+    queries: Sequence[Query]
 
 
 def loss_of(model: DenoisingModel, recipe: Recipe, batch: Batch, step: int) -> Tensor:
@@ -139,16 +149,18 @@ class Batches:
         n = len(self.latents)
         return [int(self._order(p // n)[p % n]) for p in range(step * self.size, (step + 1) * self.size)]
 
-    def raw(self, step: int) -> tuple[Tensor, Any] | None:
-        """Photographs (B, 3, H, W) and collated truths of the step, where targets are corrupted; else None."""
+    def raw(self, step: int) -> Raw | None:
+        """What must be read from the dataset for a step; None where targets are not corrupted."""
         if not self.recipe.aug.corrupts:
             return None
-        loaded = [self.samples[self.latents.items[i].sample] for i in self.items(step)]
+        items = [self.latents.items[i] for i in self.items(step)]
+        loaded = [self.samples[item.sample] for item in items]
         side = self.model.resolution
-        truths = [self.task.resize(sample.truth, side, side) for sample in loaded]
-        return cache.photos(loaded, side), self.task.collate(truths)
+        truth = self.task.collate([self.task.resize(sample.truth, side, side) for sample in loaded])
+        queries = [self.encoding.queries(sample, ())[item.query] for sample, item in zip(loaded, items)]
+        return Raw(cache.photos(loaded, side), truth, queries)
 
-    def batch(self, step: int, raw: tuple[Tensor, Any] | None) -> Batch:
+    def batch(self, step: int, raw: Raw | None) -> Batch:
         """The batch of a step. raw: what `raw(step)` gave."""
         items = self.items(step)
         ids = self.latents.names(items)
@@ -161,40 +173,37 @@ class Batches:
         t, weight = self.recipe.draws.draw(uniform((), names("timestep")), step)
         image, text = self._dropped(items, uniform((), names("dropout")))
         x0 = x0.to(self.device)
-        shown = x0 if raw is None else self._corrupted(items, ids, raw, t.to(self.device), names)
+        shown = x0 if raw is None else self._corrupted(raw, t.to(self.device), shape, ids, names)
         return Batch(
             x0,
             shown,
             normal(shape, names("noise")).to(self.device),
-            normal(shape, names("exposure")).to(self.device),
+            normal(shape, names("exposure")).to(self.device) if self.recipe.exposure.perturbs else None,
             t.to(self.device),
             weight.to(self.device),
             image,
             text,
         )
 
-    def _corrupted(self, items: Sequence[int], ids: Sequence[str], raw: Any, t: Tensor, names: Callable) -> Tensor:
+    def _corrupted(
+        self, raw: Raw, t: Tensor, shape: Sequence[int], ids: Sequence[str], names: Callable[[str], list[Any]]
+    ) -> Tensor:
         """x0': the target as the drift of sampling might have left it, encoded with the clean one's posterior noise."""
-        photos, truth = raw[0].to(self.device), cache.to_device(raw[1], self.device)
+        photos, truth = raw.photos.to(self.device), cache.to_device(raw.truth, self.device)
         strength = self.recipe.aug.strength(t, self.recipe.noise)
 
-        def chance(corruption: Corruption, place: int) -> Tensor:
-            return uniform((corruption.draws,), names(f"corruption {place}")).float().to(self.device)
+        def chance(corruption: Corruption) -> Tensor:
+            # named by the corruption, so that it is the same whatever others stand beside it
+            return uniform((corruption.draws,), names(type(corruption).__name__)).float().to(self.device)
 
-        numbered = list(enumerate(self.recipe.corruptions))
-        for place, corruption in numbered:
+        for corruption in self.recipe.corruptions:
             if corruption.acts_on == "truth":
-                truth = corruption.corrupt(truth, strength, chance(corruption, place))
-        queries = [
-            self.encoding.queries(self.samples[self.latents.items[i].sample], ())[self.latents.items[i].query]
-            for i in items
-        ]
-        drawing: Drawing = self.encoding.encode(photos, truth, queries)
-        for place, corruption in numbered:
+                truth = corruption.corrupt(truth, strength, chance(corruption))
+        drawing: Drawing = self.encoding.encode(photos, truth, raw.queries)
+        for corruption in self.recipe.corruptions:
             if corruption.acts_on == "drawing":
-                drawing = corruption.corrupt(drawing, strength, chance(corruption, place))
+                drawing = corruption.corrupt(drawing, strength, chance(corruption))
         with torch.no_grad():
-            shape = self.latents.target(items[:1]).shape[1:]
             return self.model.codec.encode(drawing.rgb, cache.posterior_noise(ids, shape).to(self.device))
 
     def _dropped(self, items: Sequence[int], u: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from addp_bench.hookspecs import hookimpl
 from addp_bench.registry import Registry
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class NoExposure:
     """Train on x_t as it is, sample with the noise estimate as it is."""
+
+    perturbs: ClassVar[bool] = False
 
     def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
         """x_t (B, C, h, w)."""
@@ -33,6 +35,7 @@ class InputPerturbation(NoExposure):
     """
 
     gamma: float = 0.1
+    perturbs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma < math.inf:

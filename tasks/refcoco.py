@@ -226,15 +226,20 @@ class Expressions:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def text(self, index: int) -> str:
+        """The words of a sentence, as the option `text` says."""
+        sentence = self._rows[index][0]
+        return sentence.sent if self._text == "sent" else sentence.raw
+
     def __getitem__(self, index: int) -> Sample:
         """Opens the photograph. Raises BadData, naming the file."""
-        sentence, photograph, outline = self._rows[index]
+        _, photograph, outline = self._rows[index]
         file = self._folder / photograph.file_name
         image = read_photograph(file, photograph)
         truth = mask_of(outline, photograph, self._merge, str(file))
         if not truth.any():
             raise BadData(f"{file}, annotation {outline.id}: its polygons cover no pixel.")
-        text = sentence.sent if self._text == "sent" else sentence.raw
+        text = self.text(index)
         return Sample(
             id=self.ids[index],
             image_id=self.image_ids[index],

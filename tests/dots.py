@@ -64,6 +64,9 @@ class DotSamples:
     def __len__(self) -> int:
         return self.count
 
+    def text(self, index: int) -> str:
+        return self[index].text
+
     def __getitem__(self, index: int) -> Sample:
         rng = numpy_generator("dots", self.image_ids[index])
         names = rng.permutation(list(COLOURS))[:2]

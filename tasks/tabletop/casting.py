@@ -197,41 +197,41 @@ def _roots(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.
     return (-b - root) / a, (-b + root) / a
 
 
-def _sphere(ox, oy, oz, d, radius):
+def _sphere(ox: np.ndarray, oy: np.ndarray, oz: np.ndarray, d: Three, radius: np.ndarray) -> np.ndarray:
     dx, dy, dz = d
     a = dx * dx + dy * dy + dz * dz
     b = ox * dx + oy * dy + oz * dz
     return _roots(a, b, ox * ox + oy * oy + oz * oz - radius * radius)[0]
 
 
-def _ball(o, d, width, height, reach):
+def _ball(o: Three, d: Three, width: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
     return _sphere(o[0], o[1] - width, o[2], d, width)
 
 
-def _slab(o, d, low, high):
+def _slab(o: np.ndarray, d: np.ndarray, low: np.ndarray | float, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The interval of t for which low <= o + t d <= high."""
     one, two = (low - o) / d, (high - o) / d
     return np.fmin(one, two), np.fmax(one, two)
 
 
-def _enter(*intervals):
+def _enter(*intervals: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Where a ray enters the intersection of convex bodies, from its interval in each; nan where it does not."""
     start = np.maximum.reduce([low for low, _ in intervals])
     end = np.minimum.reduce([high for _, high in intervals])
     return np.where(start <= end, start, np.nan)
 
 
-def _cube(o, d, width, height, reach):
+def _cube(o: Three, d: Three, width: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
     return _enter(_slab(o[0], d[0], -width, width), _slab(o[1], d[1], 0.0, height), _slab(o[2], d[2], -width, width))
 
 
-def _cylinder(o, d, width, height, reach):
+def _cylinder(o: Three, d: Three, width: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
     a = d[0] * d[0] + d[2] * d[2]
     b = o[0] * d[0] + o[2] * d[2]
     return _enter(_roots(a, b, o[0] * o[0] + o[2] * o[2] - width * width), _slab(o[1], d[1], 0.0, height))
 
 
-def _cone(o, d, width, height, reach):
+def _cone(o: Three, d: Three, width: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Inside: x^2 + z^2 <= (k (height - y))^2 and y below the apex, k the slope of the side."""
     k = width / height
     down = height - o[1]
@@ -246,7 +246,7 @@ def _cone(o, d, width, height, reach):
     return _enter((start, end), _slab(o[1], d[1], 0.0, height))
 
 
-def _capsule(o, d, width, height, reach):
+def _capsule(o: Three, d: Three, width: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Lies along its local x axis at height `width`."""
     oy = o[1] - width
     a = d[1] * d[1] + d[2] * d[2]

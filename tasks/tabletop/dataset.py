@@ -126,6 +126,16 @@ class TabletopSamples:
     def __len__(self) -> int:
         return self.scenes * self.each
 
+    def text(self, index: int) -> str:
+        """The expression of a sample, "" for tasks that are asked nothing."""
+        if self.task != "ris":
+            return ""
+        scene, number = divmod(index % len(self), self.each)
+        shard, row = self._shard(scene // SCENES), scene % SCENES
+        if self.shuffled == "words":
+            row = self._other(scene // SCENES, len(shard.lines))[row]
+        return str(shard.scene(row)["expressions"][number]["text"])
+
     def __getitem__(self, index: int) -> Sample:
         if not -len(self) <= index < len(self):
             raise IndexError(f"tabletop/{self.split} has {len(self)} samples for {self.task}, got index {index}")

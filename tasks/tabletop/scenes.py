@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -48,6 +49,7 @@ SHARE = 0.02  # least share of the image that is seen of any solid
 JUDGED = 64  # pixels of the side at which the two rules above are judged, whatever size is rendered later
 
 Label = tuple[str, str, str, str]  # shape, colour, size, pattern
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def sample_label(rng: np.random.Generator, world: World) -> Label:
     return shape, pick(rng, world.colours_of(shape)), pick(rng, SIZES), pick(rng, PATTERNS)
 
 
-def pick(rng: np.random.Generator, options: Sequence):
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     """One of the options, each equally likely."""
     return options[int(rng.integers(len(options)))]
 

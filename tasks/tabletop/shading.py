@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,26 +134,36 @@ def _normal(bundle: Bundle, solid: np.ndarray, x: np.ndarray, y: np.ndarray, z: 
     return normal[0], normal[1], normal[2]
 
 
-def _from_ball(x, y, z, width, height, reach):
+def _from_ball(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, width: np.ndarray, height: np.ndarray, reach: np.ndarray
+) -> Three:
     return x, y - width, z
 
 
-def _from_cube(x, y, z, width, height, reach):
+def _from_cube(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, width: np.ndarray, height: np.ndarray, reach: np.ndarray
+) -> Sequence[np.ndarray]:
     level = y - height / 2
     face = np.argmax(np.abs([x, level, z]), 0)  # all three half edges are equal
     return [np.where(face == i, part, 0.0) for i, part in enumerate((x, level, z))]
 
 
-def _from_cylinder(x, y, z, width, height, reach):
+def _from_cylinder(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, width: np.ndarray, height: np.ndarray, reach: np.ndarray
+) -> Three:
     top = height - y < width - np.sqrt(x * x + z * z)  # nearer to its lid than to its side
     return np.where(top, 0.0, x), np.where(top, 1.0, 0.0), np.where(top, 0.0, z)
 
 
-def _from_cone(x, y, z, width, height, reach):
+def _from_cone(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, width: np.ndarray, height: np.ndarray, reach: np.ndarray
+) -> Three:
     return x, (width / height) ** 2 * (height - y), z
 
 
-def _from_capsule(x, y, z, width, height, reach):
+def _from_capsule(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, width: np.ndarray, height: np.ndarray, reach: np.ndarray
+) -> Three:
     return x - np.clip(x, -reach, reach), y - width, z
 
 

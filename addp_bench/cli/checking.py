@@ -1,38 +1,91 @@
-"""check: measure whether a dataset keeps its promises."""
+"""check: measure whether a dataset keeps its promises, and what an encoding loses."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
 
+if TYPE_CHECKING:
+    from addp_bench.registry import Registry
+
 FAILED = 3  # exit code: some of what was measured is not as promised
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["data"]))
+@click.argument("what", type=click.Choice(["data", "encoding"]))
 @click.argument("name", metavar="NAME[:OPTION=VALUE...]")
+@click.option("--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through.")
+@click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
+@click.option("--dataset", default="tabletop", show_default=True, help="encoding: where the truths come from.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="encoding: how many truths.")
 @json_option
 @plugin_options
 def check(
-    what: str, name: str, json: bool, plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool
+    what: str,
+    name: str,
+    codec: str,
+    task: str,
+    dataset: str,
+    limit: int,
+    json: bool,
+    plugin: Sequence[Path],
+    no_plugin: Sequence[str],
+    strict_plugins: bool,
 ) -> int:
-    """Measure what a dataset promises of itself, each measurement beside what is expected.
+    """Measure what a dataset promises of itself, or the ceiling of an encoding.
 
-    Exit code 3 when a promise is broken.
+    `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `encoding`: the best score
+    any model could reach: truth, drawn, through the codec, read back; on the split `stats`.
 
     \b
-    Example:
+    Examples:
       addp-bench check data tabletop
+      addp-bench check encoding red_mask --codec tiny
     """
+    registry = load_plugins(plugin, no_plugin, strict_plugins).registry
+    if what == "data":
+        return _data(registry, name, json)
+    _encoding(registry, name, codec, task, dataset, limit, json)
+    return 0
+
+
+def _encoding(registry: Registry, name: str, codec: str, task_name: str, data: str, limit: int, json: bool) -> None:
+    import torch
+
+    from addp_bench.ceiling import ceiling
+    from addp_bench.errors import BadOption
+    from addp_bench.progress import Progress
+
+    task, encoding = registry.build("task", task_name), registry.build("encoding", name)
+    if encoding.truth != task.truth:
+        raise BadOption(f"encoding {name} draws {encoding.truth}, task {task_name} is about {task.truth}")
+    dataset, model = registry.build("dataset", data), registry.build("model", codec)
+    if not model.denoises:
+        raise BadOption(f"--codec {codec}: that model draws nothing and has no codec")
+    samples = dataset.samples(dataset.default_split("stats"), task_name)
+    evaluator = task.evaluator(task.protocols()[dataset.protocol(task_name)])
+    count = min(limit, len(samples))
+    with Progress().bar(f"{count} truths through {codec}") as tell:
+        scores = ceiling(samples, count, task, encoding, model, evaluator, torch.device("cpu"), tell)
+    found = {m.id: float(m.value(scores.statistics.columns)) for m in evaluator.metrics}
+    if json:
+        answer(
+            {"encoding": name, "codec": codec, "samples": count, "ceiling": {k: _plain(v) for k, v in found.items()}}
+        )
+        return
+    click.echo(f"ceiling of {name} through {codec}, {count} samples of {data}, in points")
+    click.echo("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
+
+
+def _data(registry: Registry, name: str, json: bool) -> int:
     from addp_bench.errors import BadOption
 
-    registry = load_plugins(plugin, no_plugin, strict_plugins).registry
     dataset = registry.build("dataset", name)
     if not hasattr(dataset, "check"):
         raise BadOption(f"dataset {name} promises nothing that can be measured: its class has no method check()")

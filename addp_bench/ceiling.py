@@ -1,0 +1,55 @@
+"""The best score any model could reach through an encoding and a codec: truth, drawn, encoded, decoded, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from addp_bench import evaluation
+from addp_bench.cache import CHUNK, photos, to_device
+from addp_bench.types import to_uint8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    import numpy as np
+
+    from addp_bench.protocols import DenoisingModel, Encoding, Evaluator, Samples, Task
+    from addp_bench.types import Sample
+
+
+def ceiling(
+    samples: Samples,
+    count: int,
+    task: Task,
+    encoding: Encoding,
+    model: DenoisingModel,
+    evaluator: Evaluator,
+    device: torch.device,
+    progress: Callable[[int, int], None],
+) -> evaluation.Scores:
+    """Judge the first `count` truths after a round trip: drawn at the model's resolution, through its codec (the
+    posterior's mode), rounded to 8 bits, decoded and compared with themselves."""
+
+    def found() -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
+        side = model.resolution
+        for first in range(0, count, CHUNK):
+            chunk = range(first, min(first + CHUNK, count))
+            loaded = [samples[i] for i in chunk]
+            asked = [encoding.queries(sample, ()) for sample in loaded]
+            owners = [k for k, queries in enumerate(asked) for _ in queries]
+            truth = task.collate([task.resize(loaded[k].truth, side, side) for k in owners])
+            seen = photos([loaded[k] for k in owners], side).to(device)
+            drawing = encoding.encode(seen, to_device(truth, device), [q for queries in asked for q in queries])
+            with torch.no_grad():
+                pictures = to_uint8(model.codec.decode(model.codec.encode(drawing.rgb)))
+            for k, (i, sample) in enumerate(zip(chunk, loaded)):
+                mine = pictures[[row for row, owner in enumerate(owners) if owner == k]]
+                size = evaluator.drawing_size(sample)
+                yield sample, i, 0, evaluation.decode(mine, sample, asked[k], encoding, size), mine
+            progress(chunk.stop, count)
+
+    return evaluation.score(found(), evaluator, (0,), 0)

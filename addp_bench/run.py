@@ -98,8 +98,11 @@ class Bench:
         visit(plan.score)
         return list(found.values())
 
-    def run(self, plans: Sequence[Plan], executor: Any) -> Finished:
-        """Compute what is missing and write the records. Cells that fail are collected; the rest goes on."""
+    def run(self, plans: Sequence[Plan], executor: Any, stop: bool = False) -> Finished:
+        """Compute what is missing and write the records.
+
+        Cells that fail are collected and the rest goes on; stop: begin nothing more after the first failure.
+        """
         failures: dict[str, Exception] = {}
         computed = 0
         jobs: dict[str, Job] = {}
@@ -117,7 +120,9 @@ class Bench:
             computed += self._count(outcome, cells)
             if outcome.error is not None and outcome.job.name in cells:
                 failures[outcome.job.name] = outcome.error
-        found = {plan.id: records.load(self.record_folder(plan)) for plan in plans if plan.id not in failures}
+                if stop:
+                    break
+        found = {plan.id: records.load(self.record_folder(plan)) for plan in plans if self.done(plan)}
         return Finished(found, failures, computed)
 
     @staticmethod

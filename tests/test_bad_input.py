@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import bench
 import pytest
 import refcoco_miniature
 
-import bench
 from addp_bench.cli import main
 
 

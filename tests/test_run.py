@@ -138,7 +138,10 @@ def test_a_cell_that_diverges_fails_alone(sd15, tmp_path):
         real(stage, cell, folder)
 
     at._train = spoilt
-    finished = at.run(planned, loaded.registry.build("executor", "local"))
+    local = loaded.registry.build("executor", "local")
+    stopped = at.run(planned, local, stop=True)
+    assert (list(stopped.failures), list(stopped.records)) == ([planned[0].id], [])
+    finished = at.run(planned, local)
     assert list(finished.failures) == [planned[0].id]
     assert isinstance(finished.failures[planned[0].id], training.Diverged)
     assert list(finished.records) == [planned[1].id]

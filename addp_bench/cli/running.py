@@ -111,6 +111,13 @@ def place_options(command: F) -> F:
 @request_options
 @place_options
 @click.option("--eval-batch", type=click.IntRange(1), default=64, show_default=True, help="Answers drawn at once.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["continue", "stop"]),
+    default="continue",
+    show_default=True,
+    help="After a cell failed: go on with the others, or begin nothing more.",
+)
 @click.option("--executor", default="local", show_default=True, help="Where cells run.")
 @json_option
 @plugin_options
@@ -140,7 +147,7 @@ def run(**given: Any) -> int:
             f"results in {bench.runs.root}"
         )
     executor = bench.registry.build("executor", given["executor"])
-    finished = bench.run(plans, executor)
+    finished = bench.run(plans, executor, stop=given["on_error"] == "stop")
     _after(finished, plans, given, bench, as_json=given["json"])
     return 3 if finished.failures else 0
 

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from addp_bench import __version__
-from addp_bench.cli import COMMANDS, commands, main
+from addp_bench.cli import COMMANDS, commands
 from addp_bench.errors import BadRequest, BenchError, NothingSelected
 
 NAMES = [name for section in COMMANDS.values() for name in section]
@@ -23,8 +23,8 @@ from pathlib import Path
 from addp_bench.hookspecs import hookimpl
 
 class Measured:
-    """A set that measures itself. good: whether it keeps its promises."""
-    def __init__(self, good: bool = True) -> None:
+    """A set that measures itself. good: whether it keeps its promises. deep: whether it looks twice."""
+    def __init__(self, good: bool = True, deep: bool = False) -> None:
         self.good = good
     def check(self):
         return [("share of skies", 0.25, ">= 0.2", True), ("seas", float("nan"), "3", self.good)]
@@ -44,19 +44,6 @@ def addp_bench_register(registry):
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("ADDP_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def shell(capsys):
-    """Run the command line in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return left.value.code, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -248,6 +235,7 @@ def test_show_tells_options_types_defaults_and_origin(shell, plugin):
     for pattern in (
         r"^dataset measured \(also measurable\)",
         r"good +bool +True +whether it keeps",
+        r"deep +bool +False +whether it looks twice",
         r"^origin: .*\.py$",
     ):
         assert re.search(pattern, out, re.MULTILINE), pattern

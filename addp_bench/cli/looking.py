@@ -277,8 +277,10 @@ def _full(plugin: Plugin) -> str:
             [o["name"], o["type"], "required" if o["required"] else _said(o["default"]), o["words"]]
             for o in plugin.options
         ]
-        widths = [None, 30, 24, 60]
-        parts.append(tabulate(rows, ["option", "type", "default", "what it does"], "simple", maxcolwidths=widths))
+        # wrapped here: tabulate's maxcolwidths makes the text "False" a bool, and that is True
+        wrapped = [["\n".join(textwrap.wrap(text, width)) for text, width in zip(row, (40, 30, 24, 60))] for row in rows]
+        headers = ["option", "type", "default", "what it does"]
+        parts.append(tabulate(wrapped, headers, "simple", disable_numparse=True))
     else:
         parts.append("It has no options.")
     parts.append(f"origin: {plugin.origin}")

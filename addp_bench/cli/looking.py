@@ -278,7 +278,8 @@ def _full(plugin: Plugin) -> str:
             for o in plugin.options
         ]
         # wrapped here: tabulate's maxcolwidths makes the text "False" a bool, and that is True
-        wrapped = [["\n".join(textwrap.wrap(text, width)) for text, width in zip(row, (40, 30, 24, 60))] for row in rows]
+        widths = (40, 30, 24, 60)
+        wrapped = [["\n".join(textwrap.wrap(text, width)) for text, width in zip(row, widths)] for row in rows]
         headers = ["option", "type", "default", "what it does"]
         parts.append(tabulate(wrapped, headers, "simple", disable_numparse=True))
     else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GROUPS = {"random": "Drawn at random", "best": "Best", "worst": "Worst"}
+GROUPS = {"random": "Drawn at random from the rest", "best": "Best", "worst": "Worst"}
 
 # Okabe and Ito (2008): told apart by people with any colour vision, and, light against dark, on grey paper
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#C9CDD2", "#222222"
@@ -36,10 +36,11 @@ _PICTURE = (_SAMPLE - 0.08) / 3
 
 
 def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
-    """Samples worth seeing: `each` drawn at random, best and worst by the headline metric of the single sample.
+    """Samples worth seeing: `each` worst and best by the headline metric of the single sample, and others at random.
 
     Gives {"id", "group", "score", "note"}; the caller adds "photo", "truth", "prediction" and "text" for `sheet`.
-    Equals are drawn at random, so that a hundred failures do not show one corner of the data. No sample comes twice.
+    Equals are drawn at random, so that a hundred failures do not show one corner of the data. No sample comes twice:
+    where there are fewer than 3 `each`, every group gets its third.
 
     Raises BadData when the statistics cannot be read or the record's metric is no sum over samples.
     """
@@ -53,11 +54,14 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
     better = -score if metric.higher_is_better else score
     ordered = shuffled[np.argsort(better[shuffled], kind="stable")]
     ordered = ordered[~np.isnan(score[ordered])]
-    chosen = {"random": shuffled[:each], "best": ordered[:each], "worst": ordered[::-1][:each]}
+    each = min(each, max(1, len(score) // 3))
+    ranked = {"worst": ordered[::-1][:each], "best": ordered[:each]}
+    shown = np.concatenate(list(ranked.values()))
+    chosen = {**ranked, "random": shuffled[~np.isin(shuffled, shown)][:each]}
     notes = {name: column for name, column in statistics.attributes.items() if name == "level"}
     found, seen = [], set()
-    for group in ("worst", "best", "random"):  # where there are few samples, the failures come first
-        for i in chosen[group]:
+    for group, members in chosen.items():  # where there are only one or two samples, failures come first
+        for i in members:
             if i not in seen:
                 seen.add(i)
                 note = " ".join(str(column[i]) for column in notes.values())
@@ -236,11 +240,8 @@ def _contribution(axes: Axes, contribution: Mapping[str, Any]) -> None:
     axes.set_xlim(len(raw) - 0.4, -0.6)
     axes.set_ylim(0, max(10.0, float((raw + (np.array(sd) * 100 if sd else 0)).max()), trained.max()) * 1.18)
     axes.set_xticks(group)
-    axes.set_xlabel(f"group of timesteps: {len(raw) - 1} is the noisiest", fontsize=8)
-    if contribution.get("flags"):
-        axes.text(
-            0.97, 0.62, clean(", ".join(contribution["flags"])), fontsize=7.5, ha="right", transform=axes.transAxes
-        )
+    flags = clean(", ".join(contribution.get("flags") or ()))
+    axes.set_xlabel("\n".join(filter(None, [f"group of timesteps: {len(raw) - 1} is the noisiest", flags])), fontsize=8)
     _dress(axes, "Share of the final quality's variance, %")
     axes.legend(fontsize=7.5, frameon=False, loc="upper right")
 

@@ -168,8 +168,13 @@ class Row:
             "read at": (result["read_at"] or {}).get("rule"),
             **{f"train {name.replace('_', ' ')}": value for name, value in (result["training"] or {}).items()},
         }
-        axes |= {name: [{"name": clean(_said(v)), "options": {}}] for name, v in numbers.items() if v is not None}
+        axes |= {name: [_as_choice(value)] for name, value in numbers.items() if value is not None}
         return {axis: made for axis, made in axes.items() if made}
+
+
+def _as_choice(value: Any) -> Mapping[str, Any]:
+    """A number as a choice without options; the dataset that was trained on is one already."""
+    return value if isinstance(value, Mapping) else {"name": clean(_said(value)), "options": {}}
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:

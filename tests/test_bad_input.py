@@ -10,20 +10,16 @@ import bench
 import pytest
 import refcoco_miniature
 
-from addp_bench.cli import main
-
 
 @pytest.fixture
-def run(capsys, tmp_path):
+def run(shell, tmp_path):
     """`addp-bench run` in this process, with small numbers: (exit code, stderr, the runs folder)."""
 
     def call(*arguments: str, runs: Path = tmp_path / "runs") -> tuple[int, str, Path]:
         small = [f"--{k.replace('_', '-')}={v}" for k, v in bench.SMALL.items() if k != "sampling_steps"]
-        with pytest.raises(SystemExit) as left:
-            main(["run", "--task", "ris", *small, "--steps", "10", "--runs", str(runs), *map(str, arguments)])
-        out, err = capsys.readouterr()
-        assert not out or left.value.code == 0
-        return left.value.code, err, runs
+        code, out, err = shell("run", "--task", "ris", *small, "--steps", "10", "--runs", runs, *arguments)
+        assert not out or code == 0
+        return code, err, runs
 
     return call
 

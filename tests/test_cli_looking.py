@@ -32,14 +32,12 @@ def addp_bench_render(rows, style):
 
 
 @pytest.fixture
-def shell(capsys):
-    """Run the command line in this process: (exit code, stdout, stderr)."""
+def shell(shell):
+    """The command line, without what it says when the catalogue was made again."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return left.value.code, out, err.replace(_STALE, "")
+        code, out, err = shell(*arguments)
+        return code, out, err.replace(_STALE, "")
 
     return run
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import bench
-import pytest
 
-from addp_bench.cli import main
 from addp_bench.differences import Difference, differences, nearest, parts
 
 KEY = "a" * 64
@@ -34,19 +32,15 @@ def test_the_nearest_cell_has_the_fewest_differences():
     assert nearest({}, {}) is None
 
 
-def test_why_names_the_option_that_was_changed(sd15, tmp_path, capsys):
+def test_why_names_the_option_that_was_changed(sd15, tmp_path, shell):
     bench.run(bench.request(sd15), tmp_path)
-    capsys.readouterr()
     small = [f"--{k.replace('_', '-')}={v}" for k, v in bench.SMALL.items() if k != "sampling_steps"]
-    with pytest.raises(SystemExit) as left:
-        main(
-            [
-                *("why", "--runs", str(tmp_path), "--plugin", str(bench.DOTS), "--dataset", "dots", "--steps", "10"),
-                *("--model", f"instruct_pix2pix:path={sd15}", "--weights", "uniform:scaling=loss", *small, "--json"),
-            ]
-        )
-    assert left.value.code == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    code, out, _ = shell(
+        *("why", "--runs", tmp_path, "--plugin", bench.DOTS, "--dataset", "dots", "--steps", "10"),
+        *("--model", f"instruct_pix2pix:path={sd15}", "--weights", "uniform:scaling=loss", *small, "--json"),
+    )
+    assert code == 0
+    (answer,) = json.loads(out)
     assert not answer["done"]
     assert answer["differences"] == [
         {"place": "train.choices.weights.options.scaling", "here": "loss", "there": "prob"}

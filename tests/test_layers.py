@@ -23,7 +23,19 @@ LAYERS = (
     ("protocols", "hookspecs", "schedule", "metrics", "store", "jobs"),
     ("registry", "timesteps", "sampling", "contribution", "statistics"),
     ("loading", "catalogue", "resolve", "training", "evaluation", "records", "cache", "provenance", "differences"),
-    ("stages", "run", "reopen", "ceiling", "specfile", "uncertainty", "selection", "rendering", "tables", "report", "estimates"),
+    (
+        "stages",
+        "run",
+        "reopen",
+        "ceiling",
+        "specfile",
+        "uncertainty",
+        "selection",
+        "rendering",
+        "tables",
+        "report",
+        "estimates",
+    ),
     ("cli", "__main__"),
 )
 LAYER = {module: depth for depth, modules in enumerate(LAYERS) for module in modules}

@@ -100,10 +100,13 @@ def test_every_kind_of_drawing_stays_in_range_and_some_differ_from_the_photograp
     rows = torch.arange(32).repeat(8)
     pictures, emphasis = draw(held, rows, torch.Generator().manual_seed(0))
     photographs = held.images[rows].permute(0, 3, 1, 2).float()
-    assert pictures.shape == photographs.shape and pictures.min() >= 0 and pictures.max() <= 255
+    assert pictures.shape == photographs.shape
+    assert pictures.min() >= 0
+    assert pictures.max() <= 255
     same = [torch.equal(p, q) or torch.equal(p, q.flip(-1)) for p, q in zip(pictures, photographs, strict=True)]
     assert sum(same) / len(same) == pytest.approx(KINDS[0][1], abs=0.08)
-    assert emphasis.min() >= 1 and emphasis.max() == 5
+    assert emphasis.min() >= 1
+    assert emphasis.max() == 5
 
 
 def test_instructions_name_no_drawing_colour_and_mirror_with_the_picture():
@@ -148,9 +151,10 @@ def test_a_killed_autoencoder_run_goes_on_identically(tmp_path, held, monkeypatc
         return autoencoder.train(held, 0, file, lambda line: None, phases=phases)
 
     whole = run(tmp_path / "whole.pt")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", killed_at(2))
-        run(tmp_path / "killed.pt")
+        with pytest.raises(Killed):
+            run(tmp_path / "killed.pt")
     assert same_weights(whole, run(tmp_path / "killed.pt"))
 
 
@@ -174,9 +178,10 @@ def test_a_killed_stage_goes_on_identically(tmp_path, vae, monkeypatch, stage):
     if stage == "edit":
         pretrain.make_generate(plan, parts, tmp_path / "killed", lambda line: None, fast=False)
     whole = run(tmp_path / "whole")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", killed_at(2))
-        run(tmp_path / "killed")
+        with pytest.raises(Killed):
+            run(tmp_path / "killed")
     assert same_weights(whole, run(tmp_path / "killed"))
 
 

@@ -40,8 +40,8 @@ class Plan:
     bases: int = 6016
     held: int = 128
     autoencoder: tuple[Phase, ...] = autoencoder.PHASES
-    generate: Recipe = Recipe(steps=1200)
-    edit: Recipe = Recipe(steps=5000, peak=8e-4, warm_up=200)
+    generate: Recipe = Recipe(steps=500)
+    edit: Recipe = Recipe(steps=3000, peak=8e-4, warm_up=200)
     seed: int = 0
     workers: int = 2
 

@@ -70,7 +70,7 @@ def to_bytes(pictures: Tensor) -> Tensor:
 
 
 def reconstruction(vae: AutoencoderKL, pictures: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures (B, 3, 64, 64) in [-1, 1] and noise (B, 16, 8, 8): decoded posterior sample, and KL per latent number."""
+    """Pictures (B, 3, 64, 64) in [-1, 1], noise (B, 16, 8, 8): the decoded posterior sample; KL per latent number."""
     posterior = vae.encode(pictures).latent_dist
     mean, log_variance = posterior.mean.float(), posterior.logvar.float()
     latents = mean + (0.5 * log_variance).exp() * noise
@@ -138,7 +138,8 @@ def train(
         heard += loss.item()
         if (step + 1) % 100 == 0:
             pace = (time.monotonic() - begun) / (step + 1 - first)
-            log(f"autoencoder {step + 1}/{steps} loss {heard / 100:.4f} kl {kl.item():.3f} {pace * 1e3 / BATCH:.1f} ms/image")
+            told = f"loss {heard / 100:.4f} kl {kl.item():.3f} {pace * 1e3 / BATCH:.1f} ms/image"
+            log(f"autoencoder {step + 1}/{steps} {told}")
             heard = 0.0
         if (step + 1) % KEEP_EVERY == 0 or step + 1 == steps:
             state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state_dict()}
@@ -160,7 +161,9 @@ def scaled(vae: AutoencoderKL, scenes: Scenes, seed: int, count: int = 1024) -> 
 @torch.no_grad()
 def round_trip(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
     """Pictures (B, 3, 64, 64) in [0, 255] through the posterior's mode and back, whole numbers in 0 .. 255."""
-    return torch.cat([to_bytes(vae.decode(vae.encode(to_unit(p)).latent_dist.mode()).sample) for p in pictures.split(64)])
+    return torch.cat(
+        [to_bytes(vae.decode(vae.encode(to_unit(p)).latent_dist.mode()).sample) for p in pictures.split(64)]
+    )
 
 
 def ceilings(vae: AutoencoderKL, scenes: Scenes) -> dict[str, float]:

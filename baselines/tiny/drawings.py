@@ -28,9 +28,7 @@ KINDS = (  # name, share
 )
 
 
-def draw(
-    scenes: Scenes, rows: Tensor, generator: torch.Generator, border: float = 3.0
-) -> tuple[Tensor, Tensor]:
+def draw(scenes: Scenes, rows: Tensor, generator: torch.Generator, border: float = 3.0) -> tuple[Tensor, Tensor]:
     """Random drawings of the scenes in `rows` (B,).
 
     Returns pictures (B, 3, H, W) float32 in [0, 255] and emphasis (B, 1, H, W) float32 >= 1: 1 more inside regions of
@@ -82,7 +80,9 @@ def regions(instance: Tensor, generator: torch.Generator) -> Tensor:
     region = (instance == first[:, None, None]) | (instance == second[:, None, None])
     chance = torch.rand(len(instance), generator=generator)
     region = torch.where(_rows(chance < 0.35, region), distorted(region, generator), region)
-    region = torch.where(_rows((chance > 0.30) & (chance < 0.45), region), region & ~half_plane(region, generator), region)
+    region = torch.where(
+        _rows((chance > 0.30) & (chance < 0.45), region), region & ~half_plane(region, generator), region
+    )
     region = torch.where(_rows((chance > 0.93) & (chance < 0.99), region), half_plane(region, generator), region)
     return torch.where(_rows(chance > 0.99, region), torch.ones_like(region), region)
 
@@ -144,7 +144,7 @@ def palettes(instance: Tensor, labels: Tensor, image: Tensor, generator: torch.G
 
 
 def normalised(depth: Tensor, generator: torch.Generator) -> Tensor:
-    """Depths (B, H, W) as gray values in [0, 255]: linear, logarithmic or inverse, from its 2nd to its 98th percentile."""
+    """Depths (B, H, W) as gray in [0, 255], linear, logarithmic or inverse, from the 2nd to the 98th percentile."""
     form = torch.randint(4, (len(depth), 1, 1), generator=generator)
     value = torch.where(form == 2, depth.log(), torch.where(form == 3, -1 / depth, depth))
     low, high = (value.flatten(1).quantile(q, 1)[:, None, None] for q in (0.02, 0.98))

@@ -31,7 +31,6 @@ PAIRS = 2 * EDITS  # of each base: there and back; -1 where there is no way back
 _WORLD = World()
 
 
-
 def crowded(rng: np.random.Generator) -> Scene:
     """A scene in which many solids share their class, their colour, or both, with another."""
     while True:
@@ -125,7 +124,7 @@ def random_edits(seed: int, chunk: int, count: int = CHUNK) -> dict[str, Tensor]
     """
     rng = numpy_generator("tiny", "edits", seed, chunk)
     scenes: list[Scene] = []
-    before, after, sayings, back = [], [], [], []
+    before, after, sayings = [], [], []
     bases = [crowded(rng) for _ in range(count)]
     for base, facts in zip(bases, facts_of(bases), strict=True):
         first = chunk * CHUNK * IMAGES + len(scenes)
@@ -136,7 +135,9 @@ def random_edits(seed: int, chunk: int, count: int = CHUNK) -> dict[str, Tensor]
             before += [first, first + number if home else -1]
             after += [first + number, first if home else -1]
             sayings += [there, home or [""] * SAYINGS]
-    captions = [[language.told(s, f, rng) for _ in range(CAPTIONS)] for s, f in zip(scenes, facts_of(scenes), strict=True)]
+    captions = [
+        [language.told(s, f, rng) for _ in range(CAPTIONS)] for s, f in zip(scenes, facts_of(scenes), strict=True)
+    ]
     return {
         "images": torch.from_numpy(render(scenes, 64).images),
         "captions": written(captions),

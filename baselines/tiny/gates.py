@@ -60,7 +60,7 @@ class Model:
 
 @dataclass
 class Asked:
-    """N expressions. photo (N, 16, 8, 8) unscaled · clean (N, 16, 8, 8) scaled · text (N, L, D) · mask (N, H, W) bool."""
+    """N expressions: photo (N, 16, 8, 8) unscaled, clean (N, 16, 8, 8) scaled, text (N, L, D), mask (N, H, W) bool."""
 
     photo: Tensor
     clean: Tensor
@@ -95,7 +95,9 @@ def nothing_said(model: Model) -> Tensor:
         return model.text_encoder(tokenized(model.tokenizer, [""]).long()).last_hidden_state[0]
 
 
-def predicted(unet: UNet2DConditionModel, target: str, latents: Tensor, when: Tensor, text: Tensor, kept: Tensor) -> Tensor:
+def predicted(
+    unet: UNet2DConditionModel, target: str, latents: Tensor, when: Tensor, text: Tensor, kept: Tensor
+) -> Tensor:
     """x0 (B, 16, 8, 8) from latents [noisy, photo] (B, 32, 8, 8), whatever the network was taught to predict."""
     out, noisy = unet(latents, when, text).sample.float(), latents[:, :16]
     a, s = (x.view(-1, 1, 1, 1) for x in (kept[when].sqrt(), (1 - kept[when]).sqrt()))
@@ -103,7 +105,16 @@ def predicted(unet: UNet2DConditionModel, target: str, latents: Tensor, when: Te
 
 
 def taught(
-    model: Model, data: Asked, *, steps: int, batch: int, peak: float, decay: float, target: str, warm_up: int, minutes: float
+    model: Model,
+    data: Asked,
+    *,
+    steps: int,
+    batch: int,
+    peak: float,
+    decay: float,
+    target: str,
+    warm_up: int,
+    minutes: float,
 ) -> int:
     """Fine-tune model.unet by uniform timesteps and plain squared error; returns the steps made in the time given."""
     unet = model.unet.to(memory_format=torch.channels_last).train()
@@ -153,16 +164,18 @@ def trajectory(model: Model, data: Asked, *, target: str, sampling: int, guided:
     for rows in torch.arange(len(data.clean)).split(128):
         photo, text = data.photo[rows], data.text[rows]
         noisy = torch.randn(photo.shape, generator=generator("tiny", "gates", "start", int(rows[0])))
+        empties = empty.expand_as(text)
         masks = []
         for i, t in enumerate(scheduler.timesteps):
-            def x0(image: Tensor, words: Tensor) -> Tensor:
-                return predicted(model.unet, target, torch.cat([noisy, image], 1), t.expand(len(rows)), words, kept)
-
-            clean = x0(photo, text)
+            asks = [(photo, text)]  # what the network is asked with, and how much each answer counts
+            shares = [1.0]
             if guided:
-                silent = empty.expand_as(text)
-                blind, seen = x0(torch.zeros_like(photo), silent), x0(photo, silent)
-                clean = blind + 1.5 * (seen - blind) + 3.0 * (clean - seen)
+                asks = [(photo, text), (photo, empties), (torch.zeros_like(photo), empties)]
+                shares = [3.0, 1.5 - 3.0, 1 - 1.5]
+            clean = sum(
+                share * predicted(model.unet, target, torch.cat([noisy, image], 1), t.expand(len(rows)), words, kept)
+                for share, (image, words) in zip(shares, asks, strict=True)
+            )
             drawn = to_bytes(model.vae.decode(clean / model.vae.config.scaling_factor).sample)
             masks.append((drawn - red).norm(dim=1) <= RADIUS)
             noise = (noisy - kept[t].sqrt() * clean) / (1 - kept[t]).sqrt()
@@ -179,7 +192,7 @@ def oiou(masks: Tensor, truth: Tensor) -> float:
 
 
 def figures(masks: Tensor, data: Asked) -> dict[str, object]:
-    """oIoU by level at the last step, its curve over steps, and what share of the result's variance each step explains."""
+    """oIoU by level at the last step, its curve over steps, and the share of variance that each step explains."""
     levels = {}
     for level in ("L0", "L1", "L2", "L3", "L4", "plural"):
         rows = torch.tensor([i for i, name in enumerate(data.level) if name == level])
@@ -196,7 +209,7 @@ def figures(masks: Tensor, data: Asked) -> dict[str, object]:
 
 
 def increments(quality: Tensor) -> list[float]:
-    """ADDP's Algorithm A over ten groups: R2 gained by each, noisiest first. quality (steps, N), the last step final."""
+    """ADDP's Algorithm A over ten groups: R2 gained by each, noisiest first. quality (steps, N), the last is final."""
     steps, final = quality[len(quality) // 10 - 1 :: len(quality) // 10], quality[-1]
     centred = final - final.mean()
     before, gained = 0.0, []
@@ -230,7 +243,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model, train, steps=asked_for.steps, batch=asked_for.batch, peak=asked_for.lr, decay=asked_for.decay,
         target=asked_for.target, warm_up=asked_for.warm_up, minutes=asked_for.minutes,
     )  # fmt: skip
-    print(json.dumps({"steps": made, "seen": made * asked_for.batch, "seconds": round(time.monotonic() - begun)}), flush=True)
+    print(
+        json.dumps({"steps": made, "seen": made * asked_for.batch, "seconds": round(time.monotonic() - begun)}),
+        flush=True,
+    )
     for guided in (False, True):
         masks = trajectory(model, judged, target=asked_for.target, sampling=asked_for.sampling, guided=guided)
         print(json.dumps({"guided": guided, **figures(masks, judged)}), flush=True)

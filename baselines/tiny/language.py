@@ -48,7 +48,7 @@ def describe(facts: Facts, k: int, rng: np.random.Generator) -> Kind | None:
 
 def absent(facts: Facts, rng: np.random.Generator) -> Kind | None:
     """A description that differs from a solid's in one attribute and fits no solid."""
-    shape, colour, size, pattern = pick(rng, facts.labels)
+    shape, colour, size, _ = pick(rng, facts.labels)
     others = [label for label in facts.labels if label[1] != colour]
     kind = Kind(shape, pick(rng, others)[1] if others else "pink", size if rng.random() < 0.3 else None)
     return kind if denotes(kind, facts) == frozenset() else None

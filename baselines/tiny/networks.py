@@ -18,7 +18,7 @@ PREDICTION = "sample"  # x0: epsilon and v were slower to learn by far at this s
 
 
 def build_unet(channels: int = CHANNELS) -> UNet2DConditionModel:
-    """Untrained: latents (B, channels, 8, 8), timesteps (B,) and text (B, LENGTH, TEXT_WIDTH) to (B, CHANNELS, 8, 8)."""
+    """Untrained: latents (B, channels, 8, 8), timesteps (B,), text (B, LENGTH, TEXT_WIDTH) to (B, CHANNELS, 8, 8)."""
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=channels,
@@ -80,7 +80,7 @@ def shifted_betas(shift: float = SHIFT, steps: int = STEPS) -> Tensor:
 
 
 def build_scheduler(prediction: str = PREDICTION, shift: float = SHIFT) -> DDIMScheduler:
-    """DDIM over the shifted noise; its last step ends at alpha 1, its steps are counted from the noisiest (trailing)."""
+    """DDIM over the shifted noise; the last step ends at alpha 1, steps are counted from the noisiest (trailing)."""
     return DDIMScheduler(
         num_train_timesteps=STEPS,
         trained_betas=[float(f"{beta:.9g}") for beta in shifted_betas(shift)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ def gathered(
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")
         save_file({name: torch.cat([part[name] for part in made]).contiguous() for name in made[0]}, partial)
-        os.replace(partial, file)
+        partial.replace(file)
     return load_file(file)
 
 

@@ -26,6 +26,8 @@ from .autoencoder import Phase
 from .material import Material, tokenized
 from .stages import Denoiser, Recipe
 
+GENERATE = Recipe(steps=500)
+EDIT = Recipe(steps=3000, peak=8e-4, warm_up=200)
 HELD_OUT = 7  # seed of scenes that no stage trains on
 
 
@@ -40,8 +42,8 @@ class Plan:
     bases: int = 6016
     held: int = 128
     autoencoder: tuple[Phase, ...] = autoencoder.PHASES
-    generate: Recipe = Recipe(steps=500)
-    edit: Recipe = Recipe(steps=3000, peak=8e-4, warm_up=200)
+    generate: Recipe = GENERATE
+    edit: Recipe = EDIT
     seed: int = 0
     workers: int = 2
 
@@ -73,7 +75,9 @@ def make(plan: Plan, work: Path, out: Path, log: Callable[[str], None], *, fast:
         vae,
         tokenizer,
         Material.of(editing.edit_pool(1, plan.bases, work, plan.workers), vae, tokenizer, work / "latents.safetensors"),
-        Material.of(editing.edit_pool(HELD_OUT, plan.held, work, plan.workers), vae, tokenizer, work / "held.safetensors"),
+        Material.of(
+            editing.edit_pool(HELD_OUT, plan.held, work, plan.workers), vae, tokenizer, work / "held.safetensors"
+        ),
     )
     log(f"{parts.train.latents.shape[1]} scenes and {len(parts.train.before)} edits, each twice with its mirror image")
     model = make_generate(plan, parts, work, log, fast=fast)
@@ -111,9 +115,7 @@ def make_edit(
     model = Denoiser(networks.for_editing(generator.unet), generator.text_encoder)
     batches = partial(stages.instructed, parts.train, parts.scale, parts.empty, plan.edit)
     watch = partial(stages.explained, material=parts.held, scale=parts.scale)
-    return stages.train(
-        "edit", model, batches, plan.edit, plan.seed, work / "edit.pt", log, watch=watch, fast=fast
-    )
+    return stages.train("edit", model, batches, plan.edit, plan.seed, work / "edit.pt", log, watch=watch, fast=fast)
 
 
 def export(model: Denoiser, parts: Parts, folder: Path, pipeline: type) -> None:
@@ -145,7 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--generate-steps", type=int, default=Plan.generate.steps)
     parser.add_argument("--edit-steps", type=int, default=Plan.edit.steps)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--fast", action="store_true", help="bfloat16, for CPUs that have it; the shipped weights used it")
+    parser.add_argument(
+        "--fast", action="store_true", help="bfloat16, for CPUs that have it; the shipped weights used it"
+    )
     asked = parser.parse_args(arguments)
     torch.set_num_threads(asked.threads)
     plan = Plan(
@@ -153,7 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         generate=replace(Plan.generate, steps=asked.generate_steps),
         edit=replace(Plan.edit, steps=asked.edit_steps),
     )
-    make(plan, asked.work, asked.out, lambda line: print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True), fast=asked.fast)
+    make(
+        plan,
+        asked.work,
+        asked.out,
+        lambda line: print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True),
+        fast=asked.fast,
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from transformers import CLIPTokenizer
@@ -14,9 +15,14 @@ LENGTH = 28  # tokens of a prompt, its start and end among them; the world's lon
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 # What prompts of the edit stage and of tasks say beyond the world's own words.
-TASK_WORDS = tuple(
-    ["absent", "area", "around", "away", "background", "black", "border", "box", "bright", "change", "class", "color", "colour", "cyan", "dark", "delete", "depth", "detect", "distance", "draw", "edit", "empty", "erase", "estimate", "every", "far", "fill", "find", "floor", "gray", "grey", "ground", "have", "here", "highlight", "image", "into", "is", "it", "its", "label", "magenta", "make", "map", "mark", "mask", "metres", "middle", "more", "move", "near", "no", "none", "one", "other", "outline", "paint", "palette", "part", "picture", "pixels", "place", "present", "put", "region", "remain", "remove", "rest", "scene", "segment", "segmentation", "semantic", "shade", "shape", "show", "solid", "surface", "take", "them", "there", "these", "they", "this", "unchanged", "up", "wall", "white", "with", "yellow"]
-)
+_SAID = """
+absent area around away background black border box bright change class color colour cyan dark delete depth detect
+distance draw edit empty erase estimate every far fill find floor gray grey ground have here highlight image into is
+it its label magenta make map mark mask metres middle more move near no none one other outline paint palette part
+picture pixels place present put region remain remove rest scene segment segmentation semantic shade shape show
+solid surface take them there these they this unchanged up wall white with yellow
+"""
+TASK_WORDS = tuple(_SAID.split())
 WORDS = tuple(sorted({*VOCABULARY, *TASK_WORDS}))
 
 
@@ -29,7 +35,7 @@ def bytes_to_characters() -> dict[int, str]:
 
 def merged(symbols: list[str], ranks: dict[tuple[str, str], int]) -> list[str]:
     """Byte-pair encoding of one word: the pair of lowest rank is joined, until no pair has a rank."""
-    while pairs := [pair for pair in zip(symbols, symbols[1:]) if pair in ranks]:
+    while pairs := [pair for pair in pairwise(symbols) if pair in ranks]:
         best, joined, i = min(pairs, key=ranks.__getitem__), [], 0
         while i < len(symbols):
             whole = tuple(symbols[i : i + 2]) == best

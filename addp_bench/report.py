@@ -208,7 +208,17 @@ def _curve(axes: Axes, record: Record) -> None:
         if name == record.headline and result["read_at"]:
             at = result["read_at"]["index"]
             if at < len(values):
-                axes.plot(curve["t"][at], values[at], "o", ms=10, mfc="none", mec=INK, mew=1.2, label="read here")
+                axes.plot(
+                    curve["t"][at],
+                    values[at],
+                    "o",
+                    ms=10,
+                    mfc="none",
+                    mec=INK,
+                    mew=1.2,
+                    label="read here",
+                    clip_on=False,
+                )
     axes.set_xlim(steps, -0.02 * steps)
     axes.set_xlabel("timestep: noisiest first, as sampled", fontsize=8)
     unit = "points" if headline["unit"] == "points" else clean(headline["unit"])
@@ -238,7 +248,9 @@ def _contribution(axes: Axes, contribution: Mapping[str, Any]) -> None:
             fontsize=7,
         )
     axes.set_xlim(len(raw) - 0.4, -0.6)
-    axes.set_ylim(0, max(10.0, float((raw + (np.array(sd) * 100 if sd else 0)).max()), trained.max()) * 1.18)
+    axes.set_ylim(
+        0, max(10.0, float((raw + (np.array(sd) * 100 if sd else 0)).max()), trained.max()) * 1.4
+    )  # room for the legend
     axes.set_xticks(group)
     flags = clean(", ".join(contribution.get("flags") or ()))
     axes.set_xlabel("\n".join(filter(None, [f"group of timesteps: {len(raw) - 1} is the noisiest", flags])), fontsize=8)

@@ -155,6 +155,15 @@ def test_best_and_worst_are_picked_by_the_score_of_the_single_sample(full):
     assert pick(full, each=4) == picked
 
 
+@pytest.mark.parametrize(
+    ("samples", "groups"), [(7, "random random best best worst worst"), (2, "best worst"), (1, "worst")]
+)
+def test_few_samples_are_shared_by_the_groups_and_failures_come_first(tmp_path, samples, groups):
+    picked = pick(record(tmp_path, np.linspace(0.1, 0.9, samples)), each=3)
+    assert " ".join(p["group"] for p in picked) == groups
+    assert len({p["id"] for p in picked}) == len(picked)
+
+
 def test_equal_failures_are_picked_from_everywhere(tmp_path):
     cells = [record(tmp_path, np.r_[np.zeros(500), np.ones(5)], seed=seed) for seed in range(4)]
     found = [int(p["id"][1:]) for cell in cells for p in pick(cell, each=5) if p["group"] == "worst"]

@@ -1,0 +1,191 @@
+"""The pages say what is true: their commands parse, their links lead somewhere, and what they name exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+import torch
+
+from addp_bench import specfile
+from addp_bench.cli import commands
+from addp_bench.errors import BenchError
+from addp_bench.loading import load
+from addp_bench.registry import Registry
+from addp_bench.schedule import TableNoise, from_betas, scaled_linear
+from addp_bench.spec import KINDS, Choice
+from addp_bench.timesteps import group_mass
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = "band.py"  # the worked example of docs/plugins.md
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """The contents of fenced blocks in these languages ("" for none)."""
+    return [body for language, body in _FENCE.findall(text) if language in languages]
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """The words after `addp-bench` of every such line in fenced blocks; continued lines are one."""
+    lines = [
+        line for body in blocks(text, "", "sh", "bash", "console") for line in body.replace("\\\n", " ").split("\n")
+    ]
+    words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if "addp-bench " in line]
+    return [w[1:] for w in words if w and w[0] == "addp-bench"]
+
+
+def parsed(words: list[str]) -> click.Context:
+    """What click makes of a command line, without running it. Raises click.UsageError."""
+    group = click.Context(commands, info_name="addp-bench")
+    name, command, rest = commands.resolve_command(group, list(words))
+    assert command is not None
+    return command.make_context(name, rest, parent=group)
+
+
+def said_of_code(text: str) -> Iterator[str]:
+    """Inline code outside of fenced blocks."""
+    return iter(_CODE.findall(_FENCE.sub("", text)))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@cache
+def functions_of(file: Path) -> set[str]:
+    """Names of all functions that a source file defines."""
+    return {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
+
+
+def page_text(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory) -> Path:
+    """The worked example as a reader would save it."""
+    file = tmp_path_factory.mktemp("plugins") / EXAMPLE
+    file.write_text(next(body for body in blocks(page_text("plugins.md"), "python") if "addp_bench_register" in body))
+    return file
+
+
+@pytest.fixture(scope="module")
+def registry(example) -> Registry:
+    """Everything there is to choose from, the example included."""
+    loaded = load([example])
+    assert not loaded.failures
+    return loaded.registry
+
+
+def check_choice(registry: Registry, kind: str, text: str) -> None:
+    """Raises BenchError for a plugin or an option that does not exist, or a value of the wrong type."""
+    choice = Choice.parse(text)
+    entry = registry.get(kind, choice.name)
+    required = {o.name: f"DIR/{o.name}" for o in entry.options if o.name == "path"}
+    registry.resolve(kind, Choice(choice.name, {**required, **choice.options}))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_of_a_page_parses_and_names_plugins_that_exist(page, registry):
+    for words in command_lines(page.read_text()):
+        try:
+            context = parsed(words)
+        except click.exceptions.Exit:  # --help and --version answer at once
+            continue
+        except click.ClickException as refused:
+            pytest.fail(f"addp-bench {shlex.join(words)}: {refused.format_message()}")
+        given = {kind: context.params[kind] for kind in KINDS if isinstance(context.params.get(kind), tuple)}
+        given["corruption"] = [part for text in given.get("corruption", ()) for part in text.split("+")]
+        for kind, texts in given.items():
+            for text in texts:
+                if text not in ("all", "own"):
+                    check_choice(registry, kind, text)
+
+
+def test_pages_hold_commands_and_a_wrong_one_is_noticed(registry):
+    assert len(command_lines(page_text("timesteps.md"))) > 5
+    lines = command_lines(
+        "```\naddp-bench run --weight uniform\naddp-bench fly\n# addp-bench no\n```\naddp-bench out\n"
+    )
+    assert lines == [["run", "--weight", "uniform"], ["fly"]]
+    for words in lines:
+        with pytest.raises(click.UsageError):
+            parsed(words)
+    for text in ("unifrom", "diffusion:snrmin=1", "diffusion:snr_min=little"):
+        with pytest.raises(BenchError):
+            check_choice(registry, "weights", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_relative_link_leads_somewhere(page):
+    for target in _LINK.findall(_FENCE.sub("", page.read_text())):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name) if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_plugin_that_a_page_names_exists(page, registry):
+    """Inline code of the form `kind name` or `kind name:option=value`."""
+    for code in said_of_code(page.read_text()):
+        kind, _, name = code.partition(" ")
+        if kind in KINDS and re.fullmatch(r"[a-z0-9_]+(:.*)?", name):
+            check_choice(registry, kind, name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_test_and_file_that_a_page_names_exists(page):
+    text = page.read_text()
+    for code in said_of_code(text):
+        file, _, test = code.partition("::")
+        if re.fullmatch(r"(addp_bench|plugins|tasks|baselines|tests|docs)/[\w/.-]+\.\w+", file):
+            assert (ROOT / file).is_file(), code
+            assert not test or test in functions_of(ROOT / file), code
+    for file, table in re.findall(r"test in `(tests/\w+\.py)` \|\n(.*?)(?:\n\n|\Z)", text, re.DOTALL):
+        for test in re.findall(r"`(test_\w+)`", table):
+            assert test in functions_of(ROOT / file), test
+
+
+def test_the_index_names_every_page():
+    linked = set(_LINK.findall(page_text("index.md")))
+    assert linked == {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
+def test_requests_in_yaml_are_read(tmp_path):
+    written = [body for page in PAGES for body in blocks(page.read_text(), "yaml") if body.startswith("train:")]
+    assert written
+    for body in written:
+        file = tmp_path / "SPEC.yaml"
+        file.write_text(body)
+        for request in specfile.read(file, {}):
+            assert (request.trained_on, request.axes["dataset"]) == ("tabletop:shuffled=words", ["tabletop"])
+
+
+def test_the_example_of_a_plugin_loads_and_draws(registry, example):
+    assert registry.get("weights", "band").origin == str(example)
+    noise, target = TableNoise(from_betas(scaled_linear())), registry.build("target", "epsilon")
+    draws = registry.build("weights", "band:first=600:last=799:rest=0.2").bind(noise, target, None)
+    assert group_mass(draws.probabilities) == pytest.approx([0.025] * 6 + [0.4, 0.4] + [0.025] * 2)
+    t, weight = draws.draw(torch.tensor([0.0, 0.2, 0.5, 0.99]), 0)  # cumulative: 0.15 before the band, 0.95 after it
+    assert [int(x) * 5 // 1000 for x in t] == [0, 3, 3, 4]
+    assert weight.tolist() == [1, 1, 1, 1]
+    with pytest.raises(BenchError, match="first <= last"):
+        registry.build("weights", "band:first=5:last=4")
+    with pytest.raises(BenchError, match="the schedule ends at 999"):
+        registry.build("weights", "band:last=1000").bind(noise, target, None)

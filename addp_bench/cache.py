@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from addp_bench.errors import BadData
 from addp_bench.randomness import normal
-from addp_bench.store import write_json
+from addp_bench.store import write_bytes, write_json
 from addp_bench.types import Sample, to_batch
 
 if TYPE_CHECKING:
@@ -75,17 +75,17 @@ class Index:
     @classmethod
     def of(cls, samples: Samples, count: int, encoding: Encoding) -> Index:
         """Of the first `count` samples."""
-        photos: dict[str, int] = {}
+        places: dict[str, int] = {}
         prompts: dict[str, int] = {}
         items, rows = [], []
         for s in range(count):
-            photos.setdefault(samples.image_ids[s], len(photos))
+            places.setdefault(samples.image_ids[s], len(places))
             said = Sample(samples.ids[s], samples.image_ids[s], NO_IMAGE, None, samples.text(s))
             for q, query in enumerate(encoding.queries(said, ())):
                 items.append(Item(s, q, query.prompt))
                 rows.append(prompts.setdefault(query.prompt, len(prompts)))
         image_ids = list(samples.image_ids[:count])
-        return cls(list(samples.ids[:count]), image_ids, [photos[i] for i in image_ids], items, list(prompts), rows)
+        return cls(list(samples.ids[:count]), image_ids, [places[i] for i in image_ids], items, list(prompts), rows)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,8 @@ def make(
 ) -> None:
     """Encode the first `count` samples into `folder`; goes on where a killed attempt stopped.
 
-    Raises BadData for a split with no samples. progress(done, total) is called after every chunk.
+    Raises BadData for a split with no samples, for drawings that are valid in part only, and for latents that are not
+    finite. progress(done, total) is called after every chunk.
     """
     if count == 0:
         raise BadData("the split holds no samples: nothing can be trained or judged on it")
@@ -180,12 +181,13 @@ def make(
                 truth = task.collate([task.resize(s.truth, side, side) for s in loaded])
                 queries = [encoding.queries(s, ())[item.query] for s, item in zip(loaded, chosen)]
                 drawing = encoding.encode(seen, to_device(truth, device), queries)
-                posterior = posterior_noise([item.name(index.ids) for item in chosen], shape)
-                latents.write(chunk, model.codec.encode(drawing.rgb, posterior.to(device)).cpu().numpy())
                 if drawing.valid is not None:
                     raise BadData(
-                        "encodings with partly valid drawings need a masked objective, which is not there yet"
+                        f"encoding {type(encoding).__name__} leaves parts of a drawing without meaning, and training "
+                        "cannot leave them out; choose another --encoding"
                     )
+                posterior = posterior_noise([item.name(index.ids) for item in chosen], shape)
+                latents.write(chunk, model.codec.encode(drawing.rgb, posterior.to(device)).cpu().numpy())
                 progress(len(rows) + latents.done, total)
     one = model.embed([""])
     if one.numel() * 4 * len(index.prompts) <= TEXT_LIMIT:
@@ -246,4 +248,4 @@ class _Rows:
         self.array[chunk.start : chunk.stop] = values
         self.array.flush()
         self.done = chunk.stop
-        self.mark.write_text(str(self.done))
+        write_bytes(self.mark, str(self.done).encode())

@@ -8,6 +8,7 @@ name: batch size, order and how many others are judged change nothing.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from addp_bench.cache import Index
-from addp_bench.errors import BadOption, BadPrediction
+from addp_bench.errors import BadData, BadOption, BadPrediction
 from addp_bench.randomness import normal, numpy_generator
 from addp_bench.sampling import exposed, guided
-from addp_bench.statistics import Statistics
+from addp_bench.statistics import Statistics, statistics_of
 from addp_bench.store import write_bytes, write_json
 from addp_bench.training import autocast
 from addp_bench.types import to_batch, to_uint8
@@ -245,21 +246,22 @@ def score(
             seen.append(sample)
     columns = [{name: np.asarray([row[name] for row in step]) for name in step[0]} for step in rows]
     curve = {m.id: [float(m.value(c)) for c in columns] for m in evaluator.metrics}
-    return Scores(_table(seen, columns[read]), read, timesteps, curve)
+    return Scores(_statistics(seen, rows[read]), read, timesteps, curve)
 
 
 def score_naive(
     predictor: Predictor, samples: Samples, count: int, task: str, seed: int, evaluator: Evaluator, progress: Callable
 ) -> Scores:
-    """Judge a predictor that answers without drawing."""
+    """Judge a predictor that answers without drawing. Raises BadData for a split with no samples."""
+    if count == 0:
+        raise BadData("the split holds no samples: nothing can be judged on it")
     seen, rows = [], []
     for i in range(count):
         sample = samples[i]
         rows.append(evaluator.statistics(sample, ask(predictor, sample, task, seed)))
         seen.append(sample)
         progress(i + 1, count)
-    columns = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
-    return Scores(_table(seen, columns), 0, (), {})
+    return Scores(_statistics(seen, rows), 0, (), {})
 
 
 def ask(predictor: Predictor, sample: Sample, task: str, seed: int) -> Any:
@@ -267,11 +269,8 @@ def ask(predictor: Predictor, sample: Sample, task: str, seed: int) -> Any:
     return predictor.predict(sample, task, numpy_generator("predictor", seed, sample.id))
 
 
-def _table(seen: Sequence[Sample], columns: Mapping[str, np.ndarray]) -> Statistics:
-    attributes = {name: np.asarray([s.attributes[name] for s in seen]) for name in seen[0].attributes}
-    return Statistics(
-        np.asarray([s.id for s in seen]), np.asarray([s.image_id for s in seen]), dict(columns), attributes
-    )
+def _statistics(seen: Sequence[Sample], rows: Sequence[Mapping[str, float]]) -> Statistics:
+    return statistics_of([s.id for s in seen], [s.image_id for s in seen], rows, [s.attributes for s in seen])
 
 
 def qualities(
@@ -308,8 +307,6 @@ def _shard(folder: Path, first: int) -> Path:
 
 
 def _npy(array: np.ndarray) -> bytes:
-    import io
-
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
     return content.getvalue()

@@ -26,13 +26,14 @@ class Outcome:
     begun: bool = True
 
 
-def attempt(job: Job, failed: Mapping[str, BaseException]) -> Outcome:
-    """Run a job unless something it needs failed. A disk that cannot be written ends all: StorageProblem is raised."""
+def attempt(job: Job, failed: Mapping[str, Exception]) -> Outcome:
+    """Run a job unless something it needs is among `failed` (name -> error).
+
+    Raises StorageProblem: a disk that cannot be written ends all.
+    """
     for need in job.needs:
         if need in failed:
-            error = failed[need]
-            assert isinstance(error, Exception)
-            return Outcome(job, error, begun=False)
+            return Outcome(job, failed[need], begun=False)
     try:
         job.run()
     except StorageProblem:

@@ -27,7 +27,7 @@ from typing_extensions import NotRequired, TypedDict
 from addp_bench.errors import BadData, BadRequest, NothingSelected
 from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
 from addp_bench.statistics import STATISTICS, Statistics, read_statistics
-from addp_bench.store import storage_errors
+from addp_bench.store import storage_errors, sync
 
 if TYPE_CHECKING:
     from addp_bench.protocols import Metric
@@ -249,13 +249,14 @@ def write(folder: Path, body: Mapping[str, Any], statistics: Statistics) -> Reco
     try:
         with storage_errors(folder.parent):
             scratch.mkdir(parents=True)
-            _write_flushed(scratch / RECORD, content)
-            _write_flushed(scratch / STATISTICS, packed)
-            _sync(scratch)
+            (scratch / RECORD).write_bytes(content)
+            (scratch / STATISTICS).write_bytes(packed)
+            for written in (scratch / RECORD, scratch / STATISTICS, scratch):
+                sync(written)
             if folder.exists():  # a folder cannot be renamed over a full one
                 folder.rename(old)
             scratch.rename(folder)
-            _sync(folder.parent)
+            sync(folder.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -344,18 +345,3 @@ def _validate(body: Any) -> None:
 
 def _no_constant(literal: str) -> None:
     raise ValueError(f"holds {literal}, which is not JSON")
-
-
-def _write_flushed(file: Path, content: bytes) -> None:
-    with file.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from addp_bench.randomness import normal
 from addp_bench.resolve import Cell
 from addp_bench.sampling import exposed, guided
 from addp_bench.store import Stage
+from addp_bench.training import autocast
 from addp_bench.types import Sample, to_uint8
 
 if TYPE_CHECKING:
@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 
 class Reopened:
-    """A finished cell, found through its record; what it needs of the runs folder is checked where it is used."""
+    """A finished cell, found through its record; what it needs of the runs folder is checked where it is used.
+
+    Raises BadData for a record that another program wrote, from which no cell follows.
+    """
 
     def __init__(self, record: Record, bench: Bench) -> None:
         self.record, self.bench = record, bench
+        if missing := {"cell", "spec"} - record.provenance.keys():
+            raise BadData(f"record {record.id} does not say how it was made: its provenance lacks {sorted(missing)}")
         self.cell = Cell.from_plain(record.provenance["cell"])
-        self.specs = dict(record.provenance["spec"])
+        self.specs = record.provenance["spec"]
 
     def stage(self, kind: str) -> Stage:
         """The cell's own stage of a kind: the one its score rests on, not one of a source's."""
@@ -95,10 +100,11 @@ class Reopened:
         denoise = exposed(denoise, bench.build("exposure", cell), noise, sampler.timesteps(noise, steps))
         names = [("photo", seed, i) for i in range(k)]
         white = normal(model.codec.shape(side, side), names).to(bench.device)
-        with torch.no_grad():
+        with torch.no_grad(), autocast(cell.precision, bench.device):
             visited = sampler.trajectory(denoise, noise.start(white), noise, steps, names)
             kept = evaluation.recorded([step.t for step in visited], noise.steps)
-            drawing = to_uint8(model.codec.decode(visited[kept[self.record.result["read_at"]["index"]]].x0))
+        with torch.no_grad():
+            drawing = to_uint8(model.codec.decode(visited[kept[self.record.result["read_at"]["index"]]].x0.float()))
         height, width = image.shape[:2]
         return drawing, evaluation.decode(drawing, sample, queries, encoding, (height, width))
 
@@ -120,7 +126,7 @@ class Reopened:
         }
 
     def _spec(self, kind: str, key: str) -> dict[str, Any]:
-        return json.loads(json.dumps(self.specs[f"{kind}/{key[:16]}"]))
+        return self.specs[f"{kind}/{key[:16]}"]
 
 
 def read_photo(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,21 +18,8 @@ from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget, ModelCard
 
-# Axes that mean nothing to a predictor that is not trained and sampled by us.
-DENOISING = (
-    "encoding",
-    "weights",
-    "aug",
-    "corruption",
-    "exposure",
-    "target",
-    "noise",
-    "objective",
-    "sampler",
-    "guidance",
-    "agent",
-)
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -137,6 +125,9 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     problems: list[str] = []
     if request.read_at not in ("final", "best_on_stats") and not re.fullmatch(r"t=\d+", request.read_at):
         problems.append(f"--read-at {request.read_at}: expected final, best_on_stats or t=NNN")
+    if request.precision not in PRECISIONS:
+        problems.append(f"--precision {request.precision}: expected {' or '.join(PRECISIONS)}")
+    problems += _numbers(request)
     axes: dict[str, list[Choice]] = {}
     for kind, given in request.axes.items():
         axes[kind] = list(_axis(kind, given, registry, problems))
@@ -176,6 +167,7 @@ def _axis(kind: str, given: Sequence[str], registry: Registry, problems: list[st
                 yield Choice(name)
             continue
         if text == OWN and kind in ("noise", "target", "guidance"):
+            yield Choice(OWN)
             continue
         try:
             choice = registry.resolve(kind, Choice.parse(text))
@@ -203,34 +195,34 @@ def _cell(
 ) -> Cell:
     """Fill in what follows from the rest, and refuse what makes no sense."""
 
-    def choose(kind: str, default: str) -> Choice:
-        return registry.resolve(kind, chosen.get(kind) or Choice.parse(default))
+    def choose(kind: str, default: str, own: str = "") -> Choice:
+        """What was chosen, or the default; own: what the model was made with, for kinds that may ask for it."""
+        choice = chosen.get(kind, Choice.parse(default))
+        return registry.resolve(kind, Choice.parse(own) if own and choice.name == OWN else choice)
 
     task_choice = choose("task", "ris")
     task = registry.build("task", task_choice)
     dataset_choice = choose("dataset", "tabletop")
-    dataset_class = registry.get("dataset", dataset_choice.name).factory
-    if task_choice.name not in dataset_class.tasks:
-        raise Illegal(f"dataset {dataset_choice.name} has no truth for task {task_choice.name}")
+    trained_on = registry.resolve("dataset", Choice.parse(request.trained_on)) if request.trained_on else None
+    for used in filter(None, (dataset_choice, trained_on)):
+        if task_choice.name not in registry.get("dataset", used.name).factory.tasks:
+            raise Illegal(f"dataset {used.name} has no truth for task {task_choice.name}")
     dataset = cards.dataset(dataset_choice)
     model_choice = choose("model", "tiny")
     model_class = registry.get("model", model_choice.name).factory
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
-    trained_on = registry.resolve("dataset", Choice.parse(request.trained_on)) if request.trained_on else None
     source = cards.dataset(trained_on) if trained_on else dataset
     splits = {"train": source.default_split("train"), "stats": source.default_split("stats")}
     splits["eval"] = request.split if request.split is not None else dataset.default_split("eval")
-    for purpose, split in splits.items():
-        known = (dataset if purpose == "eval" else source).splits()
-        if split not in known:
-            raise unknown(f"split of {dataset_choice.name}", split, known)
+    if splits["eval"] not in dataset.splits():
+        raise unknown(f"split of {dataset_choice.name}", splits["eval"], dataset.splits())
     protocol = request.protocol or dataset.protocol(task_choice.name)
     if protocol not in task.protocols():
         raise unknown(f"protocol of {task_choice.name}", protocol, task.protocols())
 
     if not model_class.denoises:
-        budget = dataclasses.replace(UNTRAINED, limit=request.limit)
+        budget = dataclasses.replace(UNTRAINED, limit=request.overrides.get("limit"))
         return Cell(choices, (), {"eval": splits["eval"]}, protocol, budget, seed, denoises=False)
 
     if task.reads != "drawing":
@@ -244,13 +236,13 @@ def _cell(
         "weights": choose("weights", "uniform"),
         "aug": aug,
         "exposure": choose("exposure", "none"),
-        "target": choose("target", "x0" if corrupts else card.target),
+        "target": choose("target", "x0" if corrupts else card.target, own=card.target),
         "objective": choose("objective", "mse"),
         "sampler": choose("sampler", "ddim"),
-        "guidance": choose("guidance", card.guidance),
+        "guidance": choose("guidance", card.guidance, own=card.guidance),
     }
-    if "noise" in chosen:
-        choices["noise"] = chosen["noise"]
+    if chosen.get("noise", Choice(OWN)).name != OWN:
+        choices["noise"] = choose("noise", OWN)
     if corrupts:
         corruption = (
             corruption
@@ -296,12 +288,29 @@ def _check_types(
             raise Illegal(
                 f"corruption {c.name} damages {understood}, task {choices['task'].name} is about {task.truth}"
             )
+    guidance = registry.build("guidance", choices["guidance"])
+    if any(text == "correction" for text, _ in guidance.coefficients()):
+        raise Illegal(f"guidance {choices['guidance'].name} follows corrections in words, and a run is given none")
     target = registry.get("target", choices["target"].name).factory
     if corrupts and not target.accepts_corruption and not force:
         raise Illegal(
             f"target {choices['target'].name} with aug {choices['aug'].name} trains the model to draw the corrupted "
             "answer; take --target x0 (the default there), or --force to see it fail"
         )
+
+
+def _numbers(request: Request) -> Iterable[str]:
+    """What is wrong with the numbers that replace a budget's, wherever they were written."""
+    for name, value in request.overrides.items():
+        if value is None:
+            continue
+        flag = "--" + {"sampling_steps": "steps"}.get(name, name.replace("_", "-"))
+        if name == "lr" and not 0 < value < math.inf:
+            yield f"{flag} {value}: expected a number above 0"
+        if name == "ema" and not 0 <= value <= 1:
+            yield f"{flag} {value}: expected a decay from 0 to 1"
+        if name not in ("lr", "ema") and value < (least := 0 if name == "warmup" else 1):
+            yield f"{flag} {value}: expected {least} or more"
 
 
 def _budget(request: Request, model: str, model_class: Any) -> Budget:

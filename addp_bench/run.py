@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 from addp_bench import cache, estimates, evaluation, provenance, records
 from addp_bench.contribution import Contribution, estimate
 from addp_bench.home import home
-from addp_bench.jobs import Job, Outcome
+from addp_bench.jobs import Job
 from addp_bench.progress import Progress, duration
 from addp_bench.resolve import Cell
+from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
-from addp_bench.stages import Plan
-from addp_bench.statistics import Statistics, read_statistics, write_statistics
-from addp_bench.store import Stage, Store, write_json
+from addp_bench.stages import Plan, placeless
+from addp_bench.statistics import STATISTICS, Statistics, read_statistics
+from addp_bench.store import Stage, Store, write_bytes, write_json
 from addp_bench.timesteps import group_mass
 from addp_bench.training import Batches, Recipe, Trainer, train
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from addp_bench.protocols import DenoisingModel, Metric, Samples
     from addp_bench.records import Record
     from addp_bench.registry import Registry
-
-GROUPS = 10
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Bench:
         Cells that fail are collected and the rest goes on; stop: begin nothing more after the first failure.
         """
         failures: dict[str, Exception] = {}
-        computed = 0
+        before = len(self.seconds)
         jobs: dict[str, Job] = {}
         waiting = [plan for plan in plans if not self.done(plan)]
         for plan in waiting:
@@ -117,17 +116,12 @@ class Bench:
             jobs[plan.id] = Job(plan.id, tuple(needs), self._closing(plan))
         cells = {plan.id for plan in waiting}
         for outcome in executor.run(list(jobs.values())):
-            computed += self._count(outcome, cells)
             if outcome.error is not None and outcome.job.name in cells:
                 failures[outcome.job.name] = outcome.error
                 if stop:
                     break
         found = {plan.id: records.load(self.record_folder(plan)) for plan in plans if self.done(plan)}
-        return Finished(found, failures, computed)
-
-    @staticmethod
-    def _count(outcome: Outcome, cells: set[str]) -> int:
-        return int(outcome.error is None and outcome.job.name not in cells)
+        return Finished(found, failures, computed=len(self.seconds) - before)
 
     def _job(self, stage: Stage) -> Callable[[], None]:
         def run() -> None:
@@ -180,8 +174,7 @@ class Bench:
             )
 
     def _train(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        latents_stage = stage.input("latents")
-        latents = cache.Latents.open(self.folder(latents_stage))
+        latents = cache.Latents.open(self.folder(stage.input("latents")))
         samples, _ = self.samples(cell, "train", cell.budget.train_samples)
         model = self.model(cell)
         recipe = self.recipe(cell, model, self._measured(stage, cell))
@@ -251,7 +244,7 @@ class Bench:
                 scores = evaluation.score_naive(
                     predictor, samples, count, cell.name("task"), cell.seed, evaluator, tell
                 )
-        write_statistics(folder / "statistics.npz", scores.statistics)
+        write_bytes(folder / STATISTICS, scores.statistics.packed())
         write_json(folder / "result.json", self._result(stage, cell, evaluator.metrics, scores))
 
     def _reading(self, stage: Stage, cell: Cell, drawn: evaluation.Drawn, evaluator: Any) -> int:
@@ -289,8 +282,12 @@ class Bench:
         return samples, len(samples) if limit is None else min(limit, len(samples))
 
     def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
-        """Everything a training step is made of."""
+        """Everything a training step is made of.
+
+        Raises BadOption for a target that this noise cannot be sampled with, Degenerate or BadOption for weights.
+        """
         noise, target = self.noise(cell, model), self.build("target", cell)
+        require_recoverable(noise, target)  # sampling would refuse them, after the training
         corruptions = [self.registry.build("corruption", c) for c in cell.corruption]
         return Recipe(
             noise,
@@ -333,7 +330,7 @@ class Bench:
             train_stage = stage.inputs[0].input("train")
             log = json.loads((self.folder(train_stage) / "log.json").read_text())
             training = {
-                "dataset": _placeless(cell.dataset("train")),
+                "dataset": placeless(cell.dataset("train")),
                 "split": cell.splits["train"],
                 "samples": log["samples"],
                 "steps": log["steps"],
@@ -350,15 +347,15 @@ class Bench:
         return {
             "task": cell.name("task"),
             "dataset": {
-                **_placeless(cell["dataset"]),
+                **placeless(cell["dataset"]),
                 "split": cell.splits["eval"],
                 "fingerprint": data.card().fingerprint,
             },
             "protocol": {"version": 1, **stage.spec["protocol"]},
             "budget": budget.name,
             "choices": {
-                **{k: _placeless(c) for k, c in cell.choices.items() if k not in ("task", "dataset")},
-                **({"corruption": [_placeless(c) for c in cell.corruption]} if cell.denoises else {}),
+                **{k: placeless(c) for k, c in cell.choices.items() if k not in ("task", "dataset")},
+                **({"corruption": [placeless(c) for c in cell.corruption]} if cell.denoises else {}),
             },
             "training": training,
             "seed": cell.seed,
@@ -381,7 +378,7 @@ class Bench:
     def _record(self, plan: Plan) -> Record:
         folder = self.folder(plan.score)
         result = json.loads((folder / "result.json").read_text())
-        statistics = read_statistics(folder / "statistics.npz")
+        statistics = read_statistics(folder / STATISTICS)
         stages = plan.stages()
         body = {
             "schema": records.SCHEMA,
@@ -404,7 +401,7 @@ class Bench:
         return records.write(self.record_folder(plan), body, statistics)
 
     def _seconds(self, stage: Stage) -> float | None:
-        """How long a stage took where that is known: its own clock over all attempts, or this run's."""
+        """How long a stage took where that is known: its own clock (training's counts every attempt), or this run's."""
         clock = self.folder(stage) / "seconds.json"
         if clock.exists():
             return round(sum(json.loads(clock.read_text()).values()), 2)
@@ -417,7 +414,7 @@ def _mass(recipe: Recipe) -> list[float] | None:
     if probabilities is None:
         return None
     effective = probabilities * recipe.draws.loss_weights  # type: ignore[attr-defined]  # a VectorDraws has both
-    return [round(float(m), 9) for m in group_mass(effective / effective.sum(), GROUPS)]
+    return [round(float(m), 9) for m in group_mass(effective / effective.sum(), evaluation.GROUPS)]
 
 
 def _entry(metric: Metric, statistics: Statistics, counts: np.ndarray) -> dict[str, Any]:
@@ -455,7 +452,3 @@ def _read_at(cell: Cell, scores: evaluation.Scores) -> dict[str, Any] | None:
     if not cell.denoises:
         return None
     return {"rule": cell.read_at, "index": scores.read, "t": scores.timesteps[scores.read]}
-
-
-def _placeless(choice: Choice) -> dict[str, Any]:
-    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k not in ("path", "from")}}

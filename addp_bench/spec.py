@@ -77,9 +77,9 @@ class Request:
     """What was asked for, before anything is known of plugins.
 
     axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
-    overrides: fields of the budget that were given. read_at: "final", "best_on_stats" or "t=NNN". force: run what is
-    refused as senseless. trained_on: the dataset that is trained on where it is not the one that is judged on. The
-    product of all alternatives is the grid.
+    overrides: fields of the budget that were given (`types.Budget`). read_at: "final", "best_on_stats" or "t=NNN".
+    force: run what is refused as senseless. trained_on: the dataset that is trained on where it is not the one that is
+    judged on. The product of all alternatives is the grid.
     """
 
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -88,7 +88,6 @@ class Request:
     sampling_seed: int = 0
     budget: str = "quick"
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    limit: int | None = None
     split: str | None = None
     protocol: str | None = None
     read_at: str = "final"

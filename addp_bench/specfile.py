@@ -135,19 +135,17 @@ class _Reader:
                 f"{place}.limit", lambda: None if entry.get("limit") is None else int(entry["limit"])
             ),
         }
-        given = {k: v for k, v in changes.items() if v not in (None, (), {}, False)}
-        given_overrides = {k: v for k, v in given.pop("overrides", {}).items() if v is not None}
+        given = dict(changes)
         fields = {
             **common,
             "axes": {**axes, **{k: v for k, v in mine.items() if v}, **given.pop("axes", {})},
-            "overrides": {**overrides, **given_overrides},
+            "overrides": {**overrides, **given.pop("overrides", {})},
             "split": entry.get("split"),
             "protocol": entry.get("protocol"),
             "read_at": str(entry.get("read_at", "final")),
             "sampling_seed": self.checked(f"{place}.sampling_seed", lambda: int(entry.get("sampling_seed", 0))),
             "trained_on": trained_on,
         }
-        fields["limit"] = fields["overrides"].get("limit")
         return Request(**{**fields, **given})
 
     def mapping(self, written: Any, place: str, known: tuple[str, ...] | None) -> dict[str, Any]:

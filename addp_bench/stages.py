@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from addp_bench.errors import BadOption, unknown
+from addp_bench import records
+from addp_bench.errors import BadData, BadOption, unknown
 from addp_bench.loading import source_files
 from addp_bench.registry import Registry
 from addp_bench.resolve import Cards, Cell
 from addp_bench.spec import Choice
-from addp_bench.store import Stage, digest
+from addp_bench.store import Stage, Store, digest
 
 KEY_SCHEMA = 1
 # The core modules that decide what each kind of stage makes.
@@ -34,7 +35,7 @@ CODE = {
     "train": ("types", "randomness", "schedule", "timesteps", "cache", "training"),
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation"),
     "contribution": ("contribution", "evaluation"),
-    "score": ("types", "metrics", "evaluation"),
+    "score": ("types", "metrics", "statistics", "evaluation"),
 }
 
 
@@ -104,15 +105,20 @@ class Planner:
             if source is not None and Path(source).suffix == ".json":
                 contribution = {"file": file_digest(_existing(Path(source)))}
             else:
-                measured_on = self._train(self.source(cell)) if source is None else self._train_of(source)
-                stage = self._contribution(cell, measured_on, weights)
+                if source is None:
+                    measured = self.source(cell)
+                    trained = self._train(measured)
+                else:
+                    measured, trained = self._finished(source)
+                samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
+                stage = self._contribution(measured, trained, weights, samples)
                 inputs.append(stage)
                 contribution = stage.key
         kinds = ("task", "encoding", "weights", "aug", "exposure", "target", "objective", "noise")
         b = cell.budget
         spec = {
             "schema": KEY_SCHEMA,
-            "choices": {k: cell[k].plain() for k in kinds if k in cell.choices},
+            "choices": {k: placeless(cell[k]) for k in kinds if k in cell.choices},
             "corruption": [c.plain() for c in cell.corruption],
             "model": self._model(cell),
             "budget": {k: getattr(b, k) for k in ("train_steps", "epochs", "batch_size", "lr", "warmup", "ema")},
@@ -125,9 +131,9 @@ class Planner:
         }
         return Stage("train", spec, tuple(inputs), context=self._context(cell))
 
-    def _contribution(self, cell: Cell, train: Stage, weights: Any) -> Stage:
-        """Algorithm A on a trained source; unaffected by the evaluation's own limit, steps, sampler and guidance."""
-        samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
+    def _contribution(self, source: Cell, train: Stage, weights: Any, samples: int) -> Stage:
+        """Algorithm A on a trained source; unaffected by the evaluation's limit, steps, seed, sampler and guidance."""
+        cell = dataclasses.replace(source, sampling_seed=0)
         steps = weights.steps if weights.steps is not None else STATISTICS_STEPS
         predict = self._predict(
             cell,
@@ -175,7 +181,7 @@ class Planner:
     def _naive(self, cell: Cell) -> Stage:
         spec = {
             "task": cell["task"].plain(),
-            "model": {"choice": _placeless(cell["model"])},
+            "model": {"choice": placeless(cell["model"])},
             "data": self._data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,
             "plugins": self._plugins([("model", cell["model"]), ("task", cell["task"])]),
@@ -232,7 +238,7 @@ class Planner:
         choice = cell.dataset(purpose)
         card = self.cards.dataset(choice).card()
         return {
-            "dataset": _placeless(choice),
+            "dataset": placeless(choice),
             "split": cell.splits[purpose],
             "limit": limit,
             "fingerprint": card.fingerprint,
@@ -241,7 +247,7 @@ class Planner:
     def _model(self, cell: Cell) -> dict[str, Any]:
         card = self.cards.model(cell["model"])
         return {
-            "choice": _placeless(cell["model"]),
+            "choice": placeless(cell["model"]),
             "fingerprint": card.fingerprint,
             "plugin": self._plugins([("model", cell["model"])]),
         }
@@ -258,30 +264,25 @@ class Planner:
             found[f"{kind}:{choice.name}"] = plugin_digest(source) if source else "no source file"
         return found
 
-    def _train_of(self, name: str) -> Stage:
-        """The finished train stage of a cell that was run before, by its id or the beginning of it."""
-        known = {p.parent.name: p for p in sorted((self.runs / "records").glob("*/record.json"))}
-        matching = [key for key in known if key.startswith(name.removeprefix("cell:"))]
+    def _finished(self, name: str) -> tuple[Cell, Stage]:
+        """A cell that was run before, by its id or the beginning of it, and its own train stage."""
+        known = {record.id: record for record in records.load_all(self.runs).records}
+        matching = [record for id_, record in known.items() if id_.startswith(name.removeprefix("cell:"))]
         if len(matching) != 1:
             raise unknown("cell", name, known, f"(looked in {self.runs / 'records'}; a file must end in .json)")
-        import json
-
-        stages = json.loads(known[matching[0]].read_text())["provenance"]["stages"]
-        for kind, key in stages:
-            if kind == "train":
-                spec = json.loads((self.runs / "stages" / "train" / key[:16] / "spec.json").read_text())
-                kind = spec.pop("kind")
-                return FinishedStage(kind, spec)
-        raise BadOption(f"cell {name} trained nothing, so no statistics can be measured on it")
-
-
-def _placeless(choice: Choice) -> dict[str, Any]:
-    """The choice without its `path`: contents name data and models (by fingerprint), not the place they lie in."""
-    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k != "path"}}
+        provenance = matching[0].provenance
+        trained = [spec for stage, spec in provenance["spec"].items() if stage.startswith("train/")]
+        if not trained:
+            raise BadOption(f"cell {name} trained nothing, so no statistics can be measured on it")
+        stage = Stage("train", trained[-1])  # a source's stands before the cell's own
+        if not (folder := Store(self.runs).folder(stage)).is_dir():
+            raise BadData(f"cell {name}: {folder} is gone, and with it the network on which statistics are measured")
+        return Cell.from_plain(provenance["cell"]), stage
 
 
-class FinishedStage(Stage):
-    """A stage known by its folder alone; its inputs are not needed again."""
+def placeless(choice: Choice) -> dict[str, Any]:
+    """The choice without `path` and `from`: contents name data, models and statistics, not the place they lie in."""
+    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k not in ("path", "from")}}
 
 
 STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of ten groups

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,14 +118,6 @@ def read_statistics(file: Path, sha256: str | None = None) -> Statistics:
         raise BadData(f"{file}: {wrong}") from wrong
     except _DAMAGE as broken:
         raise BadData(f"{file}: cannot be read ({broken})") from broken
-
-
-def write_statistics(file: Path, statistics: Statistics) -> None:
-    """Write a statistics.npz, flushed to disk."""
-    with file.open("wb") as stream:
-        stream.write(statistics.packed())
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 class _Stored(Mapping[str, "np.ndarray"]):

@@ -138,6 +138,8 @@ class Store:
     def _begin(self, stage: Stage) -> Path:
         folder = self._work(stage)
         folder.mkdir(parents=True, exist_ok=True)
+        for half in folder.glob(".*"):  # `write_bytes` was killed there
+            half.unlink()
         write_json(folder / "spec.json", {"kind": stage.kind, **stage.spec})
         path = folder / "attempts.json"
         try:
@@ -150,11 +152,11 @@ class Store:
     def _commit(self, stage: Stage, folder: Path) -> None:
         for file in folder.rglob("*"):
             if file.is_file():
-                _sync(file)
+                sync(file)
         final = self.folder(stage)
         final.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(final)
-        _sync(final.parent)
+        sync(final.parent)
 
     @contextmanager
     def _held(self, stage: Stage, waiting: Callable[[], None] | None) -> Iterator[None]:
@@ -184,11 +186,15 @@ def write_json(path: Path, value: Any) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """The same for bytes."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

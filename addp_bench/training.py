@@ -218,10 +218,11 @@ class Batches:
         return image, text
 
     def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            self._orders = {epoch: permutation(len(self.latents), "order", self.seed, epoch), **self._orders}
-            self._orders = dict(list(self._orders.items())[:2])
-        return self._orders[epoch]
+        order = self._orders.get(epoch)  # asked for by two threads: nothing is looked up twice
+        if order is None:
+            order = permutation(len(self.latents), "order", self.seed, epoch)
+            self._orders = dict([(epoch, order), *self._orders.items()][:2])
+        return order
 
 
 class Trainer:
@@ -342,6 +343,3 @@ def train(
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """bf16 autocast, or nothing for fp32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
-
-
-__all__ = ["Batch", "Batches", "Diverged", "Recipe", "Trainer", "learning_rate", "loss_of", "train"]

@@ -69,7 +69,7 @@ class InstructPix2Pix:
         image_latent: Literal["unscaled_mode", "scaled_mode"] = "unscaled_mode",
         resolution: int | None = None,
     ) -> None:
-        self.folder = Folder(Path(path).expanduser(), _PIPELINES)
+        self.folder = self._open(Path(path).expanduser())
         self.image_latent = image_latent
         self.device = torch.device("cpu")
         self.noise = self._noise()
@@ -106,6 +106,9 @@ class InstructPix2Pix:
                 f"{file}: model_max_length is {tokenizer.model_max_length}; the text encoder has {places} places"
             )
         return tokenizer
+
+    def _open(self, root: Path) -> Folder:
+        return Folder(root, _PIPELINES)
 
     def condition(self, images: Tensor) -> Tensor:
         """Photographs (B, 3, H, W) in [-1, 1] -> image latents (B, C, h, w), not noisy; zeros stand for "no image".
@@ -222,6 +225,11 @@ class Tiny(InstructPix2Pix):
     def __init__(self, stage: Literal["edit", "generate"] = "edit", path: str | None = None) -> None:
         self.reads_image = stage == "edit"
         super().__init__(path or str(Path(__file__).parent / "tiny" / "weights" / stage))
+
+    def _open(self, root: Path) -> Folder:
+        # both stages were trained on one autoencoder, which lies with `edit`
+        shared = {} if (root / "vae").is_dir() else {"vae": root.parent / "edit" / "vae"}
+        return Folder(root, _PIPELINES, shared)
 
 
 @hookimpl

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import importlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,18 @@ _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 class Folder:
     """A model folder as `DiffusionPipeline.save_pretrained` writes it. Opening it reads settings and file headers only.
 
-    root: the folder that holds model_index.json. pipelines: pipeline classes that the caller understands.
+    root: the folder that holds model_index.json. pipelines: pipeline classes that the caller understands. elsewhere:
+    places of parts that lie outside of root, because several folders share them.
     Raises BadModel, naming the file, for a folder that is incomplete, damaged or of another shape.
     """
 
-    def __init__(self, root: Path, pipelines: Collection[str]) -> None:
+    def __init__(self, root: Path, pipelines: Collection[str], elsewhere: Mapping[str, Path] | None = None) -> None:
         if not root.is_dir():
             raise BadModel(
                 f"{root}: no such folder; expected one with model_index.json, as diffusers' save_pretrained writes"
             )
         self.root = root
+        self.elsewhere = dict(elsewhere or {})
         self._check_index(pipelines)
         self.configs = {part: self._json(part, "config.json") for part in ("vae", "unet", "text_encoder")}
         self.configs["scheduler"] = self._json("scheduler", "scheduler_config.json")
@@ -55,10 +57,14 @@ class Folder:
 
     def files(self) -> list[Path]:
         """Every file that can change what the model answers, in a fixed order."""
-        configs = [self.root / part / "config.json" for part in ("vae", "unet", "text_encoder")]
+        configs = [self.place(part) / "config.json" for part in ("vae", "unet", "text_encoder")]
         weights = [file for part in self.weights.values() for file in part]
         scheduler = self.root / "scheduler" / "scheduler_config.json"
         return sorted([self.root / "model_index.json", scheduler, *configs, *weights, *self.tokenizer_files])
+
+    def place(self, part: str) -> Path:
+        """The folder of a part."""
+        return self.elsewhere.get(part, self.root / part)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over names inside the folder and contents; equal wherever the folder lies."""
@@ -66,7 +72,8 @@ class Folder:
         for file in self.files():
             state = file.stat()
             digest = _digest(file.resolve(), state.st_size, state.st_mtime_ns)
-            total.update(f"{file.relative_to(self.root).as_posix()}\0{digest}\n".encode())
+            name = file.name if file.parent == self.root else f"{file.parent.name}/{file.name}"
+            total.update(f"{name}\0{digest}\n".encode())
         return total.hexdigest()
 
     def load(self, part: str) -> Any:
@@ -75,14 +82,14 @@ class Folder:
         factory = getattr(importlib.import_module(library), name)
         settings: dict[str, Any] = {"local_files_only": True}
         if not stem:
-            return factory.from_pretrained(self.root / part, **settings)
+            return factory.from_pretrained(self.place(part), **settings)
         settings |= {"use_safetensors": True, "output_loading_info": True, "variant": self._variants[part]}
         if library == "transformers":
             settings["ignore_mismatched_sizes"] = True  # reported below, with the tensor's name
         where = self.weights[part][0]
         try:
             with _quiet(library):
-                module, report = factory.from_pretrained(self.root / part, **settings)
+                module, report = factory.from_pretrained(self.place(part), **settings)
         except Exception as broken:  # settings may fail inside any layer's constructor, in any way
             raise BadModel(f"{where}: does not fit {part}/config.json: {_first_sentence(broken)}") from broken
         for what in ("mismatched_keys", "missing_keys", "unexpected_keys"):
@@ -104,7 +111,7 @@ class Folder:
                 raise BadModel(f"{file}: {part} is a {name!r}; expected {expected}")
 
     def _json(self, part: str, name: str) -> dict[str, Any]:
-        file = self.root / part / name
+        file = self.place(part) / name
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except OSError as missing:
@@ -130,7 +137,7 @@ class Folder:
 
         Where one file and shards lie side by side, diffusers takes the shards and transformers the file: both count.
         """
-        folder = self.root / part
+        folder = self.place(part)
         for variant in (None, "fp16"):
             infix = f".{variant}" if variant else ""
             single = folder / f"{stem}{infix}.safetensors"

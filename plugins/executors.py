@@ -19,7 +19,7 @@ class Local:
         """Run jobs in their order; one whose needs failed is not begun and yields their failure."""
         from addp_bench.jobs import attempt
 
-        failed: dict[str, BaseException] = {}
+        failed: dict[str, Exception] = {}
         for job in jobs:
             outcome = attempt(job, failed)
             if outcome.error is not None:

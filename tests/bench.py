@@ -29,7 +29,7 @@ def request(model: Path, axes: Mapping[str, Sequence[str]] | None = None, **give
     """A request on `dots` with the model in a folder; other axes and fields as given."""
     overrides = {**SMALL, **given.pop("overrides", {})}
     basic = {"task": ["ris"], "dataset": ["dots"], "model": [f"instruct_pix2pix:path={model}"]}
-    return Request(axes={**basic, **(axes or {})}, overrides=overrides, limit=overrides["limit"], **given)
+    return Request(axes={**basic, **(axes or {})}, overrides=overrides, **given)
 
 
 def plans(asked: Request, runs: Path, loaded: Loaded | None = None) -> tuple[Loaded, list[Plan]]:

@@ -94,7 +94,7 @@ def test_a_writing_that_fails_leaves_the_old_record_alone(tmp_path, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("addp_bench.records._write_flushed", full)
+    monkeypatch.setattr("addp_bench.records.sync", full)
     with pytest.raises(StorageProblem, match="no space left"):
         written(tmp_path, value=0.75)
     monkeypatch.undo()

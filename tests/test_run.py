@@ -170,6 +170,67 @@ def test_statistics_from_a_file_and_from_a_cell_are_those_of_the_cell(main_job, 
     assert mine == its
 
 
+def test_statistics_from_a_cell_are_measured_as_that_cell_was_made(main_job, sd15):
+    """Its own network, not its source's, read as it was taught to answer, whatever the new cell does."""
+    runs, _, (plan,), _ = main_job
+    asked = bench.request(sd15, {"weights": [f"perception_stats:from={plan.id}"], "target": ["epsilon"]})
+    (new,) = bench.plans(asked, runs)[1]
+    stage = next(s for s in new.stages() if s.kind == "contribution")
+    assert stage.inputs[0].input("train").key == plan.score.inputs[0].input("train").key
+    assert stage.context["cell"].name("target") == "x0"
+    assert new.cell.name("target") == "epsilon"
+
+
+def test_how_statistics_are_named_does_not_change_what_they_are(main_job, sd15):
+    runs, _, (plan,), _ = main_job
+    names = [f"perception_stats:from={name}" for name in (plan.id, plan.id[:8], f"cell:{plan.id}")]
+    assert len({p.key for p in bench.plans(bench.request(sd15, {"weights": names}), runs)[1]}) == 1
+
+
+def test_the_seed_of_the_evaluation_trains_nothing_anew(sd15, tmp_path):
+    one, other = (bench.plans(bench.request(sd15, MAIN, sampling_seed=n), tmp_path)[1][0] for n in (0, 1))
+    assert one.key != other.key
+    assert one.score.inputs[0].input("train").key == other.score.inputs[0].input("train").key
+
+
+def test_own_is_what_the_model_was_made_with(sd15, tmp_path):
+    axes = {"noise": ["own"], "target": ["own"], "guidance": ["own"]}
+    (plain,), (own,) = (bench.plans(bench.request(sd15, given), tmp_path)[1] for given in ({}, axes))
+    assert own.key == plain.key
+    resolution = bench.resolve(bench.request(sd15, {**axes, "aug": ["linear"]}), load([bench.DOTS]).registry)
+    assert "draw the corrupted answer" in resolution.impossible[0][1]
+
+
+def test_guidance_by_corrections_is_refused_before_anything_is_trained(sd15):
+    resolution = bench.resolve(bench.request(sd15, {"guidance": ["correctional"]}), load([bench.DOTS]).registry)
+    assert not resolution.cells
+    assert "corrections" in resolution.impossible[0][1]
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"precision": "fp16"}, "--precision fp16: expected fp32 or bf16"),
+        ({"overrides": {"lr": -1.0}}, "--lr -1.0"),
+        ({"overrides": {"limit": -3}}, "--limit -3: expected 1 or more"),
+        ({"overrides": {"sampling_steps": 0}}, "--steps 0: expected 1 or more"),
+        ({"overrides": {"ema": 1.5}}, "--ema 1.5"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_wherever_they_were_written(sd15, tmp_path, given, words):
+    with pytest.raises(BadRequest) as told:
+        bench.plans(bench.request(sd15, **given), tmp_path)
+    assert words in str(told.value)
+
+
+def test_a_target_that_cannot_be_sampled_fails_before_the_training(sd15, tmp_path):
+    asked = bench.request(sd15, {"noise": ["scaled_linear:zero_snr=true"], "target": ["epsilon"]})
+    _, (plan,), finished = bench.run(asked, tmp_path)
+    assert "zero terminal SNR" in str(finished.failures[plan.id])
+    assert not list(tmp_path.glob("work/train-*/denoiser.safetensors"))
+    assert not list(tmp_path.glob("stages/train/*"))
+
+
 def test_epsilon_with_corrupted_targets_is_refused_with_the_reason_unless_forced(sd15, tmp_path):
     loaded = load([bench.DOTS])
     axes = {"aug": ["linear"], "target": ["epsilon"]}

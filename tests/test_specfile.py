@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from addp_bench.cli import running
 from addp_bench.errors import BadRequest
 from addp_bench.specfile import read
 
@@ -39,17 +40,38 @@ def test_a_file_says_what_flags_say(tmp_path):
     assert first.axes["guidance"] == ["image_text:image=1.5:text=3.0"]
     assert first.overrides["lr"] == 0.001
     assert (first.split, second.split) == ("val", "stats")
-    assert second.limit == 4
+    assert second.overrides["limit"] == 4
     assert (first.trained_on, second.trained_on) == (None, "dots")
 
 
 def test_flags_win_over_the_file(tmp_path):
-    changes = {"budget": "quick", "overrides": {"lr": 0.5, "limit": None}, "axes": {"aug": ["constant"]}}
+    changes = {"budget": "quick", "overrides": {"lr": 0.5}, "axes": {"aug": ["constant"]}}
     first, _ = read(written(tmp_path, GRID), changes)
     assert first.budget == "quick"
     assert first.overrides["lr"] == 0.5
     assert first.axes["aug"] == ["constant"]
     assert first.axes["weights"] == ["uniform", "diffusion:scaling=loss"]
+
+
+def test_flags_that_were_not_given_leave_the_file_alone(tmp_path):
+    """As the command line hands them on: what has a default is only given when it was written."""
+    text = GRID.replace("budget: standard", "precision: bf16\n  corruption: location+color") + (
+        "  - {sampling_seed: 3, read_at: best_on_stats}\n"
+    )
+    file = str(written(tmp_path, text))
+    last = asked("run", file)[-1]
+    assert (last.precision, last.corruption) == ("bf16", ["location+color"])
+    assert (last.sampling_seed, last.read_at, last.seeds) == (3, "best_on_stats", (0, 1, 2))
+    changed = asked("run", file, "--precision", "fp32", "--sampling-seed", "0", "--corruption", "none", "--seed", "7")[
+        -1
+    ]
+    assert (changed.precision, changed.corruption) == ("fp32", ("none",))
+    assert (changed.sampling_seed, changed.read_at, changed.seeds) == (0, "best_on_stats", (7,))
+
+
+def asked(command, *flags):
+    """The requests of a command line."""
+    return running._requests(running.run.make_context(command, list(flags)).params)
 
 
 def test_every_mistake_is_told_with_its_place(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("cell", required=False)
-@click.option("--spec", type=click.Path(dir_okay=False), help="A YAML request, as run takes it.")
+@click.option("--spec", type=click.Path(path_type=Path, dir_okay=False), help="A YAML request, as run takes it.")
 @request_options
 @place_options
 @json_option

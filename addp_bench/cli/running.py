@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
-from addp_bench.errors import BadOption
+from addp_bench.errors import BadOption, NothingSelected
 from addp_bench.spec import Request, parse_seeds
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def request_options(command: F) -> F:
             help="What an augmentation does; the task's own set unless given.",
         ),
         click.option("--seed", "--seeds", "seed", multiple=True, metavar="N|A..B", help="Training seeds; 0..4 has 4."),
-        click.option(
-            "--sampling-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the evaluation."
-        ),
+        click.option("--sampling-seed", type=click.IntRange(0), help="Of the evaluation; 0."),
         click.option("--budget", help="How much a cell may spend: quick (default), standard or paper."),
         *(
             click.option(f"--{name.replace('_', '-')}", type=click.IntRange(0 if name == "warmup" else 1), help=words)
@@ -75,6 +73,7 @@ def request_options(command: F) -> F:
             "--read-at",
             help="The timestep that is read: final (default), t=NNN, or best_on_stats (chosen on the stats split).",
         ),
+        click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Of the network; fp32."),
         click.option("--force", is_flag=True, help="Also run what is refused as senseless."),
     ]
     for option in reversed(options):
@@ -93,13 +92,6 @@ def place_options(command: F) -> F:
             help="Folder of results.",
         ),
         click.option("--device", help="cpu, cuda, cuda:1, ...; an accelerator where there is one."),
-        click.option(
-            "--precision",
-            type=click.Choice(["fp32", "bf16"]),
-            default="fp32",
-            show_default=True,
-            help="Of the network.",
-        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -110,7 +102,7 @@ def place_options(command: F) -> F:
 @click.argument("spec", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @request_options
 @place_options
-@click.option("--eval-batch", type=click.IntRange(1), default=64, show_default=True, help="Answers drawn at once.")
+@click.option("--eval-batch", type=click.IntRange(1, 64), default=64, show_default=True, help="Answers drawn at once.")
 @click.option(
     "--on-error",
     type=click.Choice(["continue", "stop"]),
@@ -136,8 +128,10 @@ def run(**given: Any) -> int:
     progress = bench.progress
     for what, why in impossible:
         progress.say(f"impossible: {what}: {why}")
-    if not plans:
+    if not plans and impossible:
         raise BadOption("every combination that was asked for is impossible; the reasons are above")
+    if not plans:
+        raise NothingSelected("a plugin dropped every cell that was asked for (its hook addp_bench_cells)")
     new = [plan for plan in plans if not bench.done(plan)]
     if not new:
         progress.say(f"nothing to do: {_count(len(plans), 'cell')} already done")
@@ -217,13 +211,14 @@ def predict(**given: Any) -> None:
     drawing, prediction = Reopened(record, bench).answer(photo, given["text"], given["seed"])
     if len(drawing) != 1:
         raise BadOption(f"cell {record.id} draws {len(drawing)} pictures for one photograph; predict shows one")
+    mask = np.asarray(prediction)
+    if given["mask"] is not None and mask.dtype != bool:
+        raise BadOption(f"--mask: what cell {record.id} predicts is not a mask")
     given["out"].parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(drawing[0]).resize(photo.shape[1::-1], Image.Resampling.BILINEAR).save(given["out"], "PNG")
     click.echo(f"drawn into {given['out']}")
-    mask = np.asarray(prediction)
     if given["mask"] is not None:
-        if mask.dtype != bool:
-            raise BadOption(f"--mask: what cell {record.id} predicts is not a mask")
+        given["mask"].parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(given["mask"], "PNG")
         click.echo(f"mask of {mask.mean():.1%} of the photograph in {given['mask']}")
 
@@ -241,7 +236,7 @@ def _bench(given: Mapping[str, Any]) -> Bench:
         device=_device(given["device"]),
         batch=given.get("eval_batch", 64),
         progress=Progress(),
-        given={k: str(v) for k, v in given.items() if v not in (None, (), False)},
+        given={k: str(v) for k, v in given.items() if v is not None and v is not False and v != ()},
     )
 
 
@@ -264,24 +259,21 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
 
 def _requests(given: Mapping[str, Any]) -> list[Request]:
     """What the flags ask for, or the file with the flags' changes."""
-    limit, seeds = given["limit"], parse_seeds(given["seed"])
-    changes: dict[str, Any] = {
-        "axes": {kind: list(given[kind]) for kind in _AXES if given[kind]},
-        "corruption": list(given["corruption"]),
-        "seeds": seeds,
-        "overrides": {
-            **{name: given[name] for name in (*_BUDGET, "lr", "ema", "limit")},
-            "sampling_steps": given["steps"],
-        },
-        "limit": limit,
+    numbers = {**{name: given[name] for name in (*_BUDGET, "lr", "ema", "limit")}, "sampling_steps": given["steps"]}
+    said: dict[str, Any] = {
+        "axes": {kind: given[kind] for kind in _AXES if given[kind]},
+        "overrides": {name: number for name, number in numbers.items() if number is not None},
+        "corruption": given["corruption"] or None,
+        "seeds": parse_seeds(given["seed"]) or None,
+        "force": given["force"] or None,
         **{name: given[name] for name in ("sampling_seed", "budget", "split", "protocol", "read_at", "precision")},
-        "force": given["force"],
     }
+    changes = {name: value for name, value in said.items() if value is not None}
     if given["spec"] is not None:
         from addp_bench.specfile import read
 
         return read(given["spec"], changes)
-    return [Request(**{k: v for k, v in changes.items() if v not in (None, ())})]
+    return [Request(**changes)]
 
 
 def _device(asked: str | None) -> str:
@@ -349,8 +341,12 @@ def _after(finished: Finished, plans: Sequence[Plan], given: Mapping[str, Any], 
         _show_failures(finished, plans, bench)
     if finished.records and not as_json:
         first = next(iter(finished.records))
-        where = "" if given["runs"] == Path("runs") else f" --runs {shlex.quote(str(given['runs']))}"
-        click.echo(f"\nNext:\n  addp-bench view {first}{where}\n  addp-bench leaderboard{where}", err=True)
+        where = [] if given["runs"] == Path("runs") else ["--runs", str(given["runs"])]
+        plugins = [part for file in given["plugin"] for part in ("--plugin", str(file))]
+        following = (["view", first, *where, *plugins], ["leaderboard", *where])
+        click.echo(
+            "\n".join(["\nNext:", *(f"  {shlex.join(['addp-bench', *words])}" for words in following)]), err=True
+        )
 
 
 def _show_failures(finished: Finished, plans: Sequence[Plan], bench: Bench) -> None:

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from addp_bench.randomness import numpy_generator
 from addp_bench.tasks.tabletop.edits import move, recolour, remove
-from addp_bench.tasks.tabletop.programs import Facts, Kind, denotes
+from addp_bench.tasks.tabletop.programs import All, Facts, Kind, denotes
 from addp_bench.tasks.tabletop.render import render
 from addp_bench.tasks.tabletop.scenes import World, arrange, pick, sample_label, seen
 from addp_bench.tasks.tabletop.solids import PATTERNS, SHAPES, SIZES, Scene
+from addp_bench.tasks.tabletop.words import STYLES, words
 
 from . import language
 from .pool import CHUNK, gathered
@@ -72,9 +73,9 @@ def edited(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scene,
     after = recolour(scene, k, colour)
     labels = list(facts.labels)
     labels[k] = (labels[k][0], colour, *labels[k][2:])
-    back = language.describe(replace(facts, labels=tuple(labels)), k, rng)
+    painted = language.describe(replace(facts, labels=tuple(labels)), k, rng)
     said = [_paint(target, colour, rng) for _ in range(SAYINGS)]
-    return after, said, [_paint(back, scene.solids[k].colour, rng) for _ in range(SAYINGS)] if back else []
+    return after, said, [_paint(painted, scene.solids[k].colour, rng) for _ in range(SAYINGS)] if painted else []
 
 
 def _several(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scene, list[str], list[str]] | None:
@@ -87,7 +88,7 @@ def _several(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scen
     new, after = pick(rng, [c for c in _WORLD.colours if c != colour]), scene
     for k in found:
         after = recolour(after, k, new)
-    said = [language.words(language.All(kind, len(found)), int(rng.integers(language.STYLES))) for _ in range(SAYINGS)]
+    said = [words(All(kind, len(found)), int(rng.integers(STYLES))) for _ in range(SAYINGS)]
     return after, [pick(rng, language.PAINT).format(x=x, c=new) for x in said], []
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class Model:
 
     @staticmethod
     def load(folder: Path) -> Model:
-        def part(kind: type, name: str):
+        def part(kind: Any, name: str) -> Any:
             return kind.from_pretrained(folder / name, torch_dtype=torch.float32, local_files_only=True)
 
         return Model(

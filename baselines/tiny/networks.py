@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .autoencoder import CHANNELS
@@ -98,7 +98,7 @@ def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, kept: Tensor) -> T
     return a * latents + s * noise
 
 
-def light_attention(unet: nn.Module) -> None:
+def light_attention(unet: UNet2DConditionModel) -> None:
     """Attention as two plain products: on CPUs the fused kernel's backward pass is slow in bfloat16."""
     from diffusers.models.attention_processor import AttnProcessor
 

@@ -87,7 +87,8 @@ def instructed(material: Material, scale: float, empty: Tensor, recipe: Recipe, 
 
 
 def _picked(rows: int, sayings: int, size: int, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(torch.randint(most, (size,), generator=draws) for most in (2, rows, sayings))
+    side, row, saying = (torch.randint(most, (size,), generator=draws) for most in (2, rows, sayings))
+    return side, row, saying
 
 
 def train(

@@ -69,7 +69,7 @@ def training(bench: Bench, cell: Cell, latents: cache.Latents, asked: argparse.N
     targets, images, text = latents.targets, latents.images, latents.text
     assert targets is not None
     assert text is not None
-    signal = torch.from_numpy(ours.noise.alphas_cumprod).float()
+    signal = torch.tensor(ours.noise.alphas_cumprod, dtype=torch.float32)
 
     def bare() -> None:
         rows = torch.randint(len(latents), (asked.batch,)).tolist()

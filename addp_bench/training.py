@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     )
     from addp_bench.types import Budget, Query
 
-CHECKPOINT_SECONDS = 15.0
+CHECKPOINT_SECONDS = 15.0  # at least between two of them
+CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into writing them
 LOG_EVERY = 20
 
 
@@ -293,12 +294,13 @@ def train(
     """
     checkpoint = folder / "checkpoint.pt"
     log: list[tuple[int, float]] = []
-    visits = torch.zeros(10, dtype=torch.int64)
-    seconds = 0.0
+    visits = torch.zeros(10, dtype=torch.int64, device=batches.device)
+    seconds = wrote = 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         trainer.load(state["trainer"])
-        log, visits, seconds = [tuple(row) for row in state["log"]], state["visits"], state["seconds"]
+        log, seconds = [tuple(row) for row in state["log"]], state["seconds"]
+        visits += state["visits"].to(visits.device)
     total = trainer.budget.train_steps
     begun = saved = time.monotonic()
     recent: list[Tensor] = []
@@ -308,7 +310,7 @@ def train(
             raw = waiting.result()
             waiting = ahead.submit(batches.raw, min(trainer.step + 1, total - 1))
             batch = batches.batch(trainer.step, raw)
-            visits += torch.bincount(batch.t.cpu() * 10 // trainer.recipe.noise.steps, minlength=10)
+            visits.index_add_(0, batch.t * 10 // trainer.recipe.noise.steps, torch.ones_like(batch.t))
             recent.append(trainer.update(batch))
             if trainer.step % LOG_EVERY == 0 or trainer.step == total:
                 loss = float(torch.stack(recent).mean())
@@ -320,8 +322,9 @@ def train(
                 log.append((trainer.step, loss))
                 logged(trainer.step, loss)
                 progress(trainer.step, total)
-                # only where `recent` is empty, so that a resumed log is the undisturbed one
-                if time.monotonic() - saved > CHECKPOINT_SECONDS and trainer.step < total:
+                # only where `recent` is empty, so that a resumed log is the undisturbed one; and a large network,
+                # whose state takes long to write, is written less often
+                if time.monotonic() - saved > max(CHECKPOINT_SECONDS, wrote / CHECKPOINT_SHARE) and trainer.step < total:
                     saved = time.monotonic()
                     state = {
                         "trainer": trainer.state(),
@@ -332,6 +335,7 @@ def train(
                     content = io.BytesIO()
                     torch.save(state, content)
                     write_bytes(checkpoint, content.getvalue())
+                    wrote = time.monotonic() - saved
     write_bytes(folder / "denoiser.safetensors", save(trainer.weights()))
     index = batches.latents.index
     seen = {"samples": len(index.ids), "items": len(index.items), "steps": total}

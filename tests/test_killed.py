@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 PROGRAM = """
 import sys
 from addp_bench import training
-training.CHECKPOINT_SECONDS, training.LOG_EVERY = 0.0, 5
+training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.LOG_EVERY = 0.0, float("inf"), 5
 from addp_bench.cli import main
 main(sys.argv[1:])
 """

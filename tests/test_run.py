@@ -97,6 +97,7 @@ class Dies:
 
 def test_an_interrupted_training_goes_on_and_makes_the_same_weights(sd15, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", float("inf"))
     monkeypatch.setattr(training, "LOG_EVERY", 2)
     asked = bench.request(sd15, {"aug": ["linear"]}, overrides={"train_steps": 9, "limit": 2})
     _, (plan,), quiet = bench.run(asked, tmp_path / "quiet")

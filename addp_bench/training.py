@@ -324,7 +324,8 @@ def train(
                 progress(trainer.step, total)
                 # only where `recent` is empty, so that a resumed log is the undisturbed one; and a large network,
                 # whose state takes long to write, is written less often
-                if time.monotonic() - saved > max(CHECKPOINT_SECONDS, wrote / CHECKPOINT_SHARE) and trainer.step < total:
+                due = saved + max(CHECKPOINT_SECONDS, wrote / CHECKPOINT_SHARE)
+                if time.monotonic() > due and trainer.step < total:
                     saved = time.monotonic()
                     state = {
                         "trainer": trainer.state(),

@@ -66,11 +66,12 @@ def kill_inside(model: Path, runs: Path, home: Path, kind: str, delay: float) ->
     process = start(model, runs, home)
     while begun(runs, kind) == before:
         if process.poll() is not None:
+            process.communicate()
             return False
         time.sleep(0.02)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     return True
 
 

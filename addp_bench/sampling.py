@@ -48,7 +48,7 @@ def guided(
         said = texts[words]
         if said is None:
             raise BadOption(
-                f"guidance {type(guidance).__name__} needs a correction; choose an --agent or other guidance"
+                f"guidance {type(guidance).__name__} needs a correction, and none was given; choose other guidance"
             )
         passes = _with(passes, said, images[picture], coefficient)
     passes = [p for p in passes if p[2] != 0.0]

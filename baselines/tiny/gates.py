@@ -87,7 +87,7 @@ def asked(model: Model, split: str, count: int) -> Asked:
     tokens = tokenized(model.tokenizer, [sample.text for sample in chosen]).long()
     text = torch.cat([model.text_encoder(part).last_hidden_state for part in tokens.split(256)])
     clean = clean * model.vae.config.scaling_factor
-    return Asked(photo, clean, text, mask, [sample.attributes["level"] for sample in chosen])
+    return Asked(photo, clean, text, mask, [str(sample.attributes["level"]) for sample in chosen])
 
 
 def nothing_said(model: Model) -> Tensor:

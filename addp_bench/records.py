@@ -197,7 +197,7 @@ def metric_entry(metric: Metric, value: float, reason: str = "") -> dict[str, An
     said = {name: getattr(metric, name) for name in ("label", "unit", "higher_is_better", "version")}
     entry = {**said, "value": None if absent else float(value), "reason": reason if absent else None}
     if type(metric) in _FORMULAS.values():
-        entry["formula"] = {
+        entry["formula"] = {  # a formula's class is a dataclass, which the contract cannot say to mypy
             "kind": type(metric).__name__,
             **{f.name: getattr(metric, f.name) for f in fields(metric) if f.name not in (*said, "id")},  # type: ignore[arg-type]
         }

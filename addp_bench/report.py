@@ -334,7 +334,7 @@ def _triplet(page: _Page, picture: Mapping[str, Any], record: Record, left: floa
         elif picture[part] is None:
             axes.set_facecolor("#F2F2F2")
             axes.text(0.5, 0.5, "no answer", ha="center", va="center", fontsize=8, transform=axes.transAxes)
-        elif np.asarray(picture[part]).dtype != bool:
+        elif np.asarray(picture[part]).dtype != bool:  # then there are limits, found with it above
             axes.imshow(picture[part], cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto")  # type: ignore[index]
         else:
             _masked(axes, photo, np.asarray(picture[part]), colour)

@@ -45,7 +45,7 @@ class _Scaled:
 
     def relative(self, t: Tensor, noise: Noise) -> Tensor:
         """m(t) in [0, 1], before intensity (B,)."""
-        raise NotImplementedError
+        raise NotImplementedError  # each schedule says its own m(t); this class is not registered
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ class Diffusion:
         if self.grouped:
             c2 = spread(group_mass(c2), noise.steps)
         native = "probability" if self.scaling == "prob" else "epsilon"
+        # mypy widens the two literals above to str
         return VectorDraws("diffusion", c2, native, self.scaling, noise, target)  # type: ignore[arg-type]
 
 

@@ -222,10 +222,6 @@ def test_the_editing_stage_sees_the_image(eight_channels):
         Tiny(stage="generate", path=str(eight_channels))
 
 
-SHIPPED = Path(folders.__file__).parent / "tiny" / "weights"
-
-
-@pytest.mark.skipif(not SHIPPED.is_dir(), reason="this checkout has no weights of tiny yet")
 @pytest.mark.parametrize("stage, image_channels", [("edit", 1), ("generate", 0)])
 def test_the_model_that_comes_along_opens_and_answers(stage, image_channels):
     model = Tiny(stage=stage)

@@ -7,6 +7,7 @@ are renamed into place when whole, so a record either stands or does not.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -253,9 +255,7 @@ def write(folder: Path, body: Mapping[str, Any], statistics: Statistics) -> Reco
             (scratch / STATISTICS).write_bytes(packed)
             for written in (scratch / RECORD, scratch / STATISTICS, scratch):
                 sync(written)
-            if folder.exists():  # a folder cannot be renamed over a full one
-                folder.rename(old)
-            scratch.rename(folder)
+            _put(scratch, folder, old)
             sync(folder.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -318,6 +318,20 @@ def find(records: Iterable[Record], prefix: str) -> Record:
 
 
 # ---------------------------------------------------------------------------------------------- small steps
+
+
+def _put(scratch: Path, folder: Path, old: Path) -> None:
+    """Rename scratch to folder; what stood there, even since a moment ago, becomes old."""
+    while True:
+        try:
+            scratch.rename(folder)
+            return
+        except OSError as full:  # a folder cannot be renamed over a full one
+            if full.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another writer of the same record was quicker
+            folder.rename(old)
 
 
 def _validate(body: Any) -> None:

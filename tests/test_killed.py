@@ -96,7 +96,7 @@ def test_ten_kills_change_no_number_and_no_finished_stage_runs_twice(sd15, tmp_p
 
 def test_two_runs_on_one_folder_do_no_stage_twice(sd15, tmp_path):
     both = [start(sd15, tmp_path / "runs", tmp_path / "home") for _ in range(2)]
-    for process in both:
-        finish(process)
+    told = [process.communicate(timeout=600)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "\n\n".join(told)
     _, attempts = result(tmp_path / "runs")
     assert set(attempts.values()) == {1}

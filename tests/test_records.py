@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -86,6 +87,14 @@ def test_a_second_writing_replaces_the_first_and_leaves_nothing_else(tmp_path):
     record = written(tmp_path, value=0.75)
     assert load(record.folder).value("oiou") == 0.75
     assert [f.name for f in (tmp_path / "records").iterdir()] == [record.id]
+
+
+def test_many_may_write_the_same_record_at_once(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda _: written(tmp_path), range(64)):
+            pass
+    assert [record.id for record in load_all(tmp_path).records] == [body()["id"]]
+    assert [entry.name for entry in (tmp_path / "records").iterdir()] == [body()["id"]]
 
 
 def test_a_writing_that_fails_leaves_the_old_record_alone(tmp_path, monkeypatch):

@@ -66,3 +66,11 @@ def test_the_ceiling_is_asked_for_from_the_command_line(sd15, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["samples"] == 4
     assert 0 <= answer["ceiling"]["oiou"] <= 1
+
+
+def test_a_split_that_is_not_there_is_refused(sd15, capsys):
+    arguments = ["check", "encoding", "red_mask", "--codec", f"instruct_pix2pix:path={sd15}", "--dataset", "dots"]
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--split", "vall", "--plugin", str(bench.DOTS)])
+    assert left.value.code == 2
+    assert "vall" in capsys.readouterr().err

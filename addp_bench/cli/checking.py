@@ -23,6 +23,7 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 @click.option("--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through.")
 @click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
 @click.option("--dataset", default="tabletop", show_default=True, help="encoding: where the truths come from.")
+@click.option("--split", help="encoding: the split they are taken from; the dataset's own for statistics (stats).")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="encoding: how many truths.")
 @json_option
 @plugin_options
@@ -32,6 +33,7 @@ def check(
     codec: str,
     task: str,
     dataset: str,
+    split: str | None,
     limit: int,
     json: bool,
     plugin: Sequence[Path],
@@ -41,7 +43,7 @@ def check(
     """Measure what a dataset promises of itself, or the ceiling of an encoding.
 
     `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `encoding`: the best score
-    any model could reach: truth, drawn, through the codec, read back; on the split `stats`.
+    any model could reach: truth, drawn, through the codec, read back.
 
     \b
     Examples:
@@ -51,15 +53,17 @@ def check(
     registry = load_plugins(plugin, no_plugin, strict_plugins).registry
     if what == "data":
         return _data(registry, name, json)
-    _encoding(registry, name, codec, task, dataset, limit, json)
+    _encoding(registry, name, codec, task, dataset, split, limit, json)
     return 0
 
 
-def _encoding(registry: Registry, name: str, codec: str, task_name: str, data: str, limit: int, json: bool) -> None:
+def _encoding(
+    registry: Registry, name: str, codec: str, task_name: str, data: str, asked: str | None, limit: int, json: bool
+) -> None:
     import torch
 
     from addp_bench.ceiling import ceiling
-    from addp_bench.errors import BadOption
+    from addp_bench.errors import BadOption, unknown
     from addp_bench.progress import Progress
 
     task, encoding = registry.build("task", task_name), registry.build("encoding", name)
@@ -68,7 +72,10 @@ def _encoding(registry: Registry, name: str, codec: str, task_name: str, data: s
     dataset, model = registry.build("dataset", data), registry.build("model", codec)
     if not model.denoises:
         raise BadOption(f"--codec {codec}: that model draws nothing and has no codec")
-    samples = dataset.samples(dataset.default_split("stats"), task_name)
+    split = dataset.default_split("stats") if asked is None else asked
+    if split not in dataset.splits():
+        raise unknown(f"split of {data}", split, dataset.splits())
+    samples = dataset.samples(split, task_name)
     evaluator = task.evaluator(task.protocols()[dataset.protocol(task_name)])
     count = min(limit, len(samples))
     with Progress().bar(f"{count} truths through {codec}") as tell:
@@ -76,10 +83,16 @@ def _encoding(registry: Registry, name: str, codec: str, task_name: str, data: s
     found = {m.id: float(m.value(scores.statistics.columns)) for m in evaluator.metrics}
     if json:
         answer(
-            {"encoding": name, "codec": codec, "samples": count, "ceiling": {k: _plain(v) for k, v in found.items()}}
+            {
+                "encoding": name,
+                "codec": codec,
+                "split": split,
+                "samples": count,
+                "ceiling": {k: _plain(v) for k, v in found.items()},
+            }
         )
         return
-    click.echo(f"ceiling of {name} through {codec}, {count} samples of {data}, in points")
+    click.echo(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points")
     click.echo("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
 
 

@@ -33,7 +33,10 @@ def addp_bench_cells(cells: list[Cell]) -> None:
 
 @hookspec
 def addp_bench_run_started(cell: Cell) -> None:
-    """A cell is about to begin; it is not called for a cell whose record already stands."""
+    """A cell is about to begin; it is not called for a cell whose record already stands.
+
+    What it raises fails this cell and no other; a stage that another cell needs is made for that one.
+    """
 
 
 @hookspec

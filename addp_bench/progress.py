@@ -69,6 +69,14 @@ class Progress:
         return tell
 
 
+def size(count: float) -> str:
+    """Bytes for people: `820 kB`, `35 MB`, `3.4 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.2g} {unit}" if count < 10 * factor else f"{count / factor:.0f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
 def duration(seconds: float) -> str:
     """For people: `8 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = round(seconds)

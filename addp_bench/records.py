@@ -277,6 +277,14 @@ def load(path: Path) -> Record:
         raise BadData(f"{file}: {wrong}") from wrong
 
 
+def require_whole(folder: Path, key: str) -> None:
+    """Raises BadData unless a folder holds the record of this key, readable, and the statistics that belong to it."""
+    record = load(folder)
+    if record.key != key:
+        raise BadData(f"{folder / RECORD}: is the record of another cell, {record.id}")
+    read_statistics(folder / STATISTICS, record.result["statistics"]["sha256"])
+
+
 @dataclass(frozen=True)
 class Loaded:
     """All that lies under a runs folder. broken: folder name -> why it was left out."""

@@ -7,14 +7,16 @@ import html
 import io
 import json
 import math
+import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from addp_bench.errors import unknown
 
 NOTHING = "–"
-NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE = "°", "‡", "*", "!"
+NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE, SEPARATED = "°", "‡", "*", "!", "†"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Section:
 
     heading: what they have in common of task, data, protocol and budget. same: the choices in which no row differs.
     axes: those in which rows differ, in order. metrics: id -> label, unit and direction, the headline first.
-    rows: see `tables.leaderboard`. notes: what a reader must know, one sentence each.
+    rows: see `tables.leaderboard`. notes: what a reader must know, one sentence each. by, of, groups: in a table by
+    parts of the data the attribute, the metric, and how many samples have each value; else empty.
     """
 
     heading: Mapping[str, Any]
@@ -32,6 +35,9 @@ class Section:
     metrics: Mapping[str, Mapping[str, Any]]
     rows: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
+    by: str = ""
+    of: str = ""
+    groups: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,15 @@ class Table:
     extra: Sequence[str] = field(default_factory=tuple)
 
 
-def render(table: Table, style: str) -> str:
-    """A table as text. style: table, markdown, latex, html, csv or json. Raises UnknownName for another."""
+def render(table: Table, style: str, width: int | None = None) -> str:
+    """A table as text. style: table, markdown, latex, html, csv or json. Raises UnknownName for another.
+
+    width: characters of the terminal, which the style table tries to keep within: it leaves out what is wanted least,
+    and says what. None where a line may be as long as it has to be.
+    """
     if style not in _STYLES:
         raise unknown("style of table", style, _STYLES)
-    return _STYLES[style](table)
+    return _table(table, width) if style == "table" else _STYLES[style](table)
 
 
 def points(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -76,27 +86,78 @@ def probability(p: float | None) -> str:
 # ------------------------------------------------------------------------------------------------ as a grid
 
 
-def _grid(section: Section, extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Headers and cells, all text."""
-    headline, *others = section.metrics
-    shown = [name for name in others if any(row["metrics"][name]["value"] is not None for row in section.rows)]
-    compared = any(row["difference"] for row in section.rows)
-    headers = ["#", "tier", *section.axes, _arrow(section.metrics[headline]) + " [95 %]"]
-    headers += ["difference [95 %]", "p"] if compared else []
-    headers += [_arrow(section.metrics[name]) for name in shown] + ["seeds", "N", "cell", *extra]
-    grid = []
-    for row in section.rows:
-        unit = section.metrics[headline]["unit"]
-        cells = [_or_nothing(row["rank"]), _or_nothing(row["tier"])]
-        cells += [row["choices"].get(axis, NOTHING) for axis in section.axes]
-        cells[2] += row["marks"]
-        cells.append(with_interval(row["metrics"][headline], unit))
-        if compared:
-            cells += _difference(row, unit)
-        cells += [points(row["metrics"][name]["value"], section.metrics[name]["unit"]) for name in shown]
-        cells += [_seeds(row), _samples(row), row["cells"][0] + ("…" if len(row["cells"]) > 1 else "")]
-        grid.append(cells + [row["extra"].get(name, "") for name in extra])
-    return headers, grid
+@dataclass(frozen=True)
+class Column:
+    """One column of a grid, all text. role: rank, tier, axis, headline, group, difference, p, metric, seeds, samples,
+    cell or extra; by it a narrow terminal decides what to leave out."""
+
+    role: str
+    header: str
+    cells: Sequence[str]
+
+    @property
+    def width(self) -> int:
+        def longest(text: str) -> int:
+            return max(map(len, text.split("\n")))
+
+        return max(longest(self.header) + _PADDING, *map(longest, self.cells)) + _BETWEEN
+
+    def changed(self, change: Callable[[str], str]) -> Column:
+        """The column with every text of it changed."""
+        return replace(self, header=change(self.header), cells=[change(text) for text in self.cells])
+
+
+def _grid(section: Section, extra: Sequence[str]) -> list[Column]:
+    """The columns of a section, from left to right."""
+    rows = section.rows
+    columns = [Column("rank", "#", [_or_nothing(row["rank"]) for row in rows])]
+    if not section.groups:
+        columns.append(Column("tier", "tier", [_or_nothing(row["tier"]) for row in rows]))
+    for axis in section.axes:
+        marks = [row["marks"] if axis == section.axes[0] else "" for row in rows]
+        columns.append(Column("axis", axis, [r["choices"].get(axis, NOTHING) + m for r, m in zip(rows, marks)]))
+    columns += _by_group(section) if section.groups else _overall(section)
+    columns.append(Column("seeds", "seeds", [_seeds(row) for row in rows]))
+    columns.append(Column("samples", "N", [_samples(row) for row in rows]))
+    cells = [row["cells"][0] + ("…" if len(row["cells"]) > 1 else "") for row in rows]
+    columns.append(Column("cell", "cell", cells))
+    return columns + [Column("extra", name, [row["extra"].get(name, "") for row in rows]) for name in extra]
+
+
+def _overall(section: Section) -> list[Column]:
+    """The headline with its interval, the difference from the reference, and the other metrics."""
+    rows, (headline, *others) = section.rows, section.metrics
+    unit = section.metrics[headline]["unit"]
+    said = [with_interval(row["metrics"][headline], unit) for row in rows]
+    columns = [Column("headline", _arrow(section.metrics[headline]) + " [95 %]", said)]
+    if any(row["difference"] for row in rows):
+        differences, p = zip(*(_difference(row, unit) for row in rows))
+        columns += [Column("difference", "difference [95 %]", differences), Column("p", "p", p)]
+    for name in others:
+        if any(row["metrics"][name]["value"] is not None for row in rows):
+            said = [points(row["metrics"][name]["value"], section.metrics[name]["unit"]) for row in rows]
+            columns.append(Column("metric", _arrow(section.metrics[name]), said))
+    return columns
+
+
+def _by_group(section: Section) -> list[Column]:
+    """The metric over all samples, and in each group its value or its difference from the reference."""
+    rows, metric = section.rows, section.metrics[section.of]
+    whole = [with_interval({"low": None, **row["metrics"][section.of]}, metric["unit"]) for row in rows]
+    columns = [Column("headline", _arrow(metric), whole)]
+    for name, samples in section.groups.items():
+        said = [_in_group(row["groups"].get(name), metric["unit"]) for row in rows]
+        columns.append(Column("group", f"{name} (n = {samples})", said))
+    return columns
+
+
+def _in_group(entry: Mapping[str, Any] | None, unit: str) -> str:
+    if entry is None:
+        return NOTHING
+    if (difference := entry["difference"]) is None:
+        return with_interval(entry, unit)
+    separated = difference["p_holm"] is not None and difference["p_holm"] <= 0.05
+    return with_interval(difference, unit, signed=True) + separated * SEPARATED
 
 
 def _arrow(metric: Mapping[str, Any]) -> str:
@@ -139,23 +200,105 @@ def _same(section: Section) -> list[str]:
     return [f"The same in all rows: {said}."] if said else []
 
 
+# ------------------------------------------------------------------------------------------ narrow terminals
+
+_DROPPED_FIRST = ("metric", "samples")  # what a narrow terminal loses before anything is squeezed
+_DROPPED_LAST = ("rank", "seeds", "p", "tier")
+_BETWEEN = _PADDING = 2  # characters that tabulate puts between columns, and adds to the longest line of a header
+
+
+def narrowed(columns: Sequence[Column], width: int) -> tuple[list[Column], list[str]]:
+    """Columns that fit a width, in steps of rising cost, and what was left out on the way.
+
+    First the lesser metrics go, from the right; then intervals move to a second line, names are broken, and cells keep
+    six digits, which commands take as well; then further columns go, and what has room again comes back. The headline,
+    its difference, what tells rows apart, and the cell always stay: where they do not fit, lines are longer than the
+    terminal.
+    """
+    left = dict(enumerate(columns))
+    hidden: dict[int, Column] = {}
+
+    def spare() -> int:
+        return width + _BETWEEN - sum(column.width for column in left.values())
+
+    def drop(role: str) -> None:
+        for k in sorted((k for k, column in left.items() if column.role == role), reverse=True):
+            if spare() < 0:
+                hidden[k] = left.pop(k)
+
+    def change(roles: Sequence[str], how: Callable[[str], str]) -> None:
+        if spare() < 0:
+            left.update({k: column.changed(how) for k, column in left.items() if column.role in roles})
+
+    for role in _DROPPED_FIRST:
+        drop(role)
+    change(("headline", "difference", "group"), lambda text: text.replace(" [", "\n[").replace(" (n = ", "\n(n = "))
+    for room in (24, 16, 12):
+        change(("axis", "extra"), lambda text, room=room: broken(text.replace("\n", ""), room))  # type: ignore[misc]
+    change(("cell",), lambda text: text[:6])
+    for role in _DROPPED_LAST:
+        drop(role)
+    bare = spare() < 0 and any(column.role == "group" for column in left.values())
+    if bare:
+        change(("headline", "group"), _without_interval)
+    for k in sorted(hidden):
+        if hidden[k].width <= spare():
+            left[k] = hidden.pop(k)
+    said = [hidden[k].header for k in sorted(hidden)] + ["intervals"] * bare
+    return [left[k] for k in sorted(left)], said
+
+
+def _without_interval(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    mark = SEPARATED * text.endswith(SEPARATED)
+    return first + mark if rest.startswith("[") else text.replace("(n = ", "n=").rstrip(")")
+
+
+def broken(text: str, room: int) -> str:
+    """Text in lines of at most `room` characters, broken after punctuation where that is possible."""
+    lines = [""]
+    for part in re.split(r"(?<=[:_+=, ])", text):
+        while len(part) > room:
+            lines[-1:] = [lines[-1], part[:room]] if lines[-1] else [part[:room]]
+            part = part[room:]
+        if len(lines[-1]) + len(part) > room:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 # ------------------------------------------------------------------------------------------------ styles
 
 
 def _tabulated(table: Table, style: str, title: Callable[[str], str], note: Callable[[str], str]) -> str:
-    from tabulate import tabulate
-
     blocks = []
     for section in table.sections:
-        headers, grid = _grid(section, table.extra)
-        body = tabulate(grid, headers, style, disable_numparse=True)
+        body = _body(_grid(section, table.extra), style)
         notes = [note(line) for line in (*_same(section), *section.notes)]
         blocks.append("\n".join([title(_title(section)), "", body, *([""] if notes else []), *notes]))
     return "\n\n\n".join(blocks)
 
 
-def _table(table: Table) -> str:
-    return _tabulated(table, "simple", str, lambda line: f"  {line}")
+def _body(columns: Sequence[Column], style: str) -> str:
+    from tabulate import tabulate
+
+    grid = [list(cells) for cells in zip(*(column.cells for column in columns))]
+    return tabulate(grid, [column.header for column in columns], style, disable_numparse=True)
+
+
+def _table(table: Table, width: int | None = None) -> str:
+    if width is None:
+        return _tabulated(table, "simple", str, lambda line: f"  {line}")
+    blocks = []
+    for section in table.sections:
+        columns, hidden = narrowed(_grid(section, table.extra), width)
+        notes = [*_same(section), *section.notes]
+        if hidden:
+            notes.append(f"Left out to fit {width} characters: {', '.join(hidden)}. --format csv and json hold all.")
+        wrapped = [textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    ") for line in notes]
+        title = textwrap.fill(_title(section), width)
+        blocks.append("\n".join([title, "", _body(columns, "simple"), *([""] if notes else []), *wrapped]))
+    return "\n\n\n".join(blocks)
 
 
 def _markdown(table: Table) -> str:
@@ -166,7 +309,13 @@ def _markdown(table: Table) -> str:
 def _latex(table: Table) -> str:
     # tabulate escapes cells itself, but knows no arrows
     body = _tabulated(table, "latex_booktabs", lambda text: f"% {text}", lambda line: f"% {line}")
-    for sign, command in (("↑", r"$\uparrow$"), ("↓", r"$\downarrow$"), (NOTHING, "--"), ("‡", r"$\ddagger$")):
+    for sign, command in (
+        ("↑", r"$\uparrow$"),
+        ("↓", r"$\downarrow$"),
+        (NOTHING, "--"),
+        ("‡", r"$\ddagger$"),
+        ("†", r"$\dagger$"),
+    ):
         body = body.replace(sign, command)
     return body.replace("°", r"$^\circ$").replace("…", r"\ldots")
 
@@ -202,7 +351,9 @@ def _csv(table: Table) -> str:
     fixed = ["rank", "tier", "about", "seeds", "scored", "asked", "cells"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*common, *axes, *metrics, *ends, *fixed, *table.extra])
+    groups = list(dict.fromkeys((s.by, name) for s in table.sections for name in s.groups))
+    by_group = [f"{by}={name}{end}" for by, name in groups for end in ("", " low", " high", " difference", " p_holm")]
+    writer.writerow([*common, *axes, *metrics, *ends, *fixed, *by_group, *table.extra])
     for section in table.sections:
         for row in section.rows:
             headline = next(iter(section.metrics))
@@ -214,6 +365,10 @@ def _csv(table: Table) -> str:
             line += [difference.get(name) for name in ("value", "low", "high", "p", "p_holm")]
             line += [row["rank"], row["tier"], row["about"], " ".join(map(str, row["seeds"]))]
             line += [row["samples"]["scored"], row["samples"]["asked"], " ".join(row["cells"])]
+            for _, name in groups:
+                entry = row["groups"].get(name, {})
+                line += [entry.get(end) for end in ("value", "low", "high")]
+                line += [(entry.get("difference") or {}).get(end) for end in ("value", "p_holm")]
             writer.writerow([*line, *(row["extra"].get(name, "") for name in table.extra)])
     return out.getvalue().rstrip("\n")
 

@@ -53,8 +53,16 @@ class Reopened:
     def pictures(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """What was drawn for these samples, at the step that was read.
 
+        Raises BadData when they cannot be found any more, or the dataset is no longer the one that was judged on.
         Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text.
         """
+        judged, there = self.record.result["dataset"], self.bench.build("dataset", self.cell).card().fingerprint
+        if there != judged["fingerprint"]:
+            raise BadData(
+                f"cell {self.record.id} was judged on {judged['name']} with fingerprint {judged['fingerprint'][:16]}, "
+                f"which now has {there[:16]}: its pictures would be those of other samples. Run the cell again, or "
+                "bring back the data it was judged on."
+            )
         samples, count = self.bench.samples(self.cell, "eval", self.cell.budget.limit)
         place = {id_: i for i, id_ in enumerate(samples.ids[:count])}
         if missing := [i for i in ids if i not in place]:

@@ -3,14 +3,14 @@ what its answers look like, failures included."""
 
 from __future__ import annotations
 
-import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from addp_bench.charts import BLUE, GREY, INK, ORANGE, RED, charts_of
 from addp_bench.errors import BadData
 from addp_bench.metrics import Summed
 from addp_bench.randomness import numpy_generator
@@ -23,16 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GROUPS = {"random": "Drawn at random from the rest", "best": "Best", "worst": "Worst"}
+GROUPS = {"random": "At random, best and worst set aside", "best": "Best", "worst": "Worst"}
 
-# Okabe and Ito (2008): told apart by people with any colour vision, and, light against dark, on grey paper
-BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#C9CDD2", "#222222"
-
-# inches
-WIDTH, MARGIN, HEADER, CHARTS, TITLE, CAPTION, GAP, FOOT = 11.0, 0.5, 0.95, 2.35, 0.36, 0.64, 0.3, 0.3
+# inches; CHARTS holds the plots, their titles and what stands below them
+WIDTH, MARGIN, CHARTS, GAP, FOOT = 13.0, 0.5, 3.45, 0.3, 0.3
+LINE = 0.155  # of text in the captions
 PER_LINE = 3
 _SAMPLE = (WIDTH - 2 * MARGIN - (PER_LINE - 1) * GAP) / PER_LINE
-_PICTURE = (_SAMPLE - 0.08) / 3
+_BETWEEN = 0.05
+SIDE = (_SAMPLE - 3 * _BETWEEN) / 4  # of a picture
 
 
 def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
@@ -44,14 +43,12 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
 
     Raises BadData when the statistics cannot be read or the record's metric is no sum over samples.
     """
-    metric = metric_of(record, record.headline)
-    if not isinstance(metric, Summed):
+    statistics, score = record.statistics, _scores(record)
+    if score is None:
         raise BadData(f"record {record.id}: {clean(record.headline)} has no value for a single sample to choose by")
-    statistics = record.statistics
-    numerator, denominator = metric.scored_terms(statistics.columns)
-    score = np.divide(numerator, denominator, out=np.full(len(statistics), np.nan), where=denominator != 0)
     shuffled = numpy_generator("pick", seed, record.key).permutation(len(score))
-    better = -score if metric.higher_is_better else score
+    higher = record.result["metrics"][record.headline]["higher_is_better"]
+    better = -score if higher else score
     ordered = shuffled[np.argsort(better[shuffled], kind="stable")]
     ordered = ordered[~np.isnan(score[ordered])]
     each = min(each, max(1, len(score) // 3))
@@ -70,12 +67,22 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
     return sorted(found, key=lambda sample: list(GROUPS).index(str(sample["group"])))
 
 
+def _scores(record: Record) -> np.ndarray | None:
+    """The headline metric of every single sample (N,), nan where it has none; None for a metric that is no sum."""
+    metric = metric_of(record, record.headline)
+    if not isinstance(metric, Summed):
+        return None
+    numerator, denominator = metric.scored_terms(record.statistics.columns)
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator != 0)
+
+
 def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> Path:
     """Draw a record as a PNG, and return where it lies.
 
     pictures: mappings with "id", "photo" (H, W, 3) uint8, "truth" and "prediction" (masks (h, w) bool, or numbers
     (h, w) such as depth; None for an answer that failed), "text", "score" (in the headline's stored unit, or None),
-    "note", and perhaps "group": random, best or worst. Truth and prediction may have another size than the photo.
+    "note", and perhaps "group": random, best or worst, and "drawing" (K, h, w, 3) uint8, of which the first is shown:
+    what the model painted. All of them may have another size than the photo.
 
     Raises BadData for a picture of another shape, StorageProblem when `out` cannot be written.
     """
@@ -83,30 +90,18 @@ def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> P
     from matplotlib.figure import Figure
 
     grouped = _grouped(pictures)
-    charts = _charts(record)
-    height = HEADER + FOOT + bool(charts) * (CHARTS + 0.75)
-    height += sum(TITLE + -(-len(members) // PER_LINE) * (_PICTURE + CAPTION) for members in grouped.values())
-    figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
+    figure = Figure(figsize=(WIDTH, 1), dpi=200, facecolor="white")
     FigureCanvasAgg(figure)
-    page = _Page(figure, height)
-    page.words(0.42, _title(record), size=13, weight="bold")
-    page.words(0.68, _facts(record), size=8.5, color="#555555")
-    top = HEADER
-    if charts:
-        room = (WIDTH - 2 * MARGIN - (len(charts) - 1) * 0.95 - 0.35) / len(charts)
+    page = _Page(figure)
+    top = _header(page, record)
+    if charts := charts_of(record):
+        room = (WIDTH - 2 * MARGIN - (len(charts) - 1) * 1.15 - 0.75) / len(charts)
         for k, draw in enumerate(charts):
-            draw(page.axes(MARGIN + 0.1 + k * (room + 0.95), top + 0.25, room, CHARTS))
-        top += CHARTS + 0.75
+            draw(page.axes(MARGIN + 0.35 + k * (room + 1.15), top + 0.4, room, CHARTS - 1.15))
+        top += CHARTS
     for group, members in grouped.items():
-        page.words(top + 0.2, f"{GROUPS.get(group, 'Samples')}", size=10.5, weight="bold")
-        if group == next(iter(grouped)):
-            page.key(top + 0.2)
-        top += TITLE
-        for k, picture in enumerate(members):
-            line, column = divmod(k, PER_LINE)
-            left = MARGIN + column * (_SAMPLE + GAP)
-            _triplet(page, picture, record, left, top + line * (_PICTURE + CAPTION))
-        top += -(-len(members) // PER_LINE) * (_PICTURE + CAPTION)
+        top = _group(page, record, group, members, top, first=group == next(iter(grouped)))
+    page.cut(top + FOOT)
     with storage_errors(out.parent), warnings.catch_warnings():
         # text from data may be in a script that the font lacks; boxes are drawn for it
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -116,178 +111,95 @@ def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> P
 
 
 class _Page:
-    """A figure on which things are placed in inches from its upper left corner."""
+    """A figure on which things are placed in inches from its upper left corner; its height is known last."""
 
-    def __init__(self, figure: Figure, height: float) -> None:
-        self.figure, self.height = figure, height
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self._placed: list[tuple[Any, float, float]] = []  # what, its lower edge from the top, its height
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        place = (left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height)
-        return self.figure.add_axes(place)
+        made = self.figure.add_axes((left / WIDTH, 0.0, width / WIDTH, 1.0))
+        self._placed.append((made, top + height, height))
+        return made
 
     def words(self, top: float, text: str, left: float = MARGIN, **style: Any) -> None:
         placed: dict[str, Any] = {"color": INK, "va": "baseline", "parse_math": False, **style}
-        self.figure.text(left / WIDTH, 1 - top / self.height, text, **placed)
+        self._placed.append((self.figure.text(left / WIDTH, 0.0, text, **placed), top, 0.0))
 
-    def key(self, top: float) -> None:
-        """What the colours on the pictures mean."""
-        self.words(top, "photo  ·  truth", WIDTH - MARGIN - 3.2, size=8)
-        self.words(top, "■", WIDTH - MARGIN - 2.4, size=9, color=BLUE)
-        self.words(top, "·  prediction", WIDTH - MARGIN - 2.2, size=8)
-        self.words(top, "■", WIDTH - MARGIN - 1.43, size=9, color=ORANGE)
-        self.words(top, "with the truth's outline", WIDTH - MARGIN - 1.25, size=8)
+    def width(self, text: str, size: float, weight: str = "normal") -> float:
+        """Of one line of text, in inches."""
+        from matplotlib.font_manager import FontProperties
+
+        font = FontProperties(size=size, weight=weight)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            renderer = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]
+            return float(renderer.get_text_width_height_descent(text, font, False)[0]) / self.figure.dpi
+
+    def wrap(
+        self, parts: Sequence[str], room: float, size: float, between: str = " ", weight: str = "normal"
+    ) -> list[str]:
+        """Lines no wider than `room` inches; a part that is wider than a line is broken within."""
+        lines: list[str] = []
+        line = ""
+        for part in parts:
+            longer = f"{line}{between}{part}" if line else part
+            if self.width(longer, size, weight) <= room:
+                line = longer
+                continue
+            lines += [line] if line else []
+            while self.width(part, size, weight) > room:
+                end = max(k for k in range(1, len(part) + 1) if k == 1 or self.width(part[:k], size, weight) <= room)
+                lines.append(part[:end])
+                part = part[end:]
+            line = part
+        return [*lines, line] if line else lines
+
+    def cut(self, height: float) -> None:
+        """Give the page its height, and everything its place on it."""
+        from matplotlib.text import Text
+
+        self.figure.set_size_inches(WIDTH, height)
+        for thing, bottom, tall in self._placed:
+            if isinstance(thing, Text):
+                thing.set_y(1 - bottom / height)
+            else:
+                box = thing.get_position()
+                thing.set_position((box.x0, 1 - bottom / height, box.width, tall / height))  # and its twin's
 
 
 # ---------------------------------------------------------------------------------------------------- words
 
 
-def _title(record: Record) -> str:
-    result = record.result
-    chosen = [result["choices"][kind]["name"] for kind in ("model", "weights", "aug") if kind in result["choices"]]
-    return clean(" · ".join([result["task"], f"{result['dataset']['name']} {result['dataset']['split']}", *chosen]))
-
-
-def _facts(record: Record) -> str:
+def _header(page: _Page, record: Record) -> float:
+    """What cell this is and how good it was, over as many lines as that takes; gives where the rest begins."""
     result, samples = record.result, record.result["samples"]
-    parts = [f"cell {record.id}", f"seed {result['seed']}", f"budget {result['budget']}"]
-    parts.append(f"{samples['scored']} of {samples['asked']} samples")
+    chosen = [f"{kind} {result['choices'][kind]['name']}" for kind in ("weights", "aug") if kind in result["choices"]]
+    made = [result["choices"]["model"]["name"], *chosen] if "model" in result["choices"] else chosen
+    title = [f"{result['task']} on {result['dataset']['name']} {result['dataset']['split']}", *made]
+    cell = [f"cell {record.id}", f"seed {result['seed']}"] + [f"budget {result['budget']}"] * (
+        result["training"] is not None
+    )
+    cell.append(f"{samples['scored']} of {samples['asked']} samples scored")
+    metrics = []
     for name, entry in result["metrics"].items():
         shown: Mapping[str, Any] = entry
         metric = metric_of(record, name) if name == record.headline else None
         if metric is not None and entry["value"] is not None:
             found = interval(metric, Runs({result["seed"]: record.statistics}))
             shown = {"value": entry["value"], "low": found.low, "high": found.high}
-        parts.append(f"{entry['label']} {with_interval(shown, entry['unit'])}")
-    return textwrap.fill(clean("  ·  ".join(parts)), 170)
-
-
-# --------------------------------------------------------------------------------------------------- charts
-
-
-def _charts(record: Record) -> list[Callable[[Axes], None]]:
-    """Whatever the record has something to draw for."""
-    result = record.result
-    charts: list[Callable[[Axes], None]] = []
-    if result["curve"] and len(result["curve"]["t"]) > 1:
-        charts.append(lambda axes: _curve(axes, record))
-    if result["contribution"]:
-        charts.append(lambda axes: _contribution(axes, result["contribution"]))
-    if result["slices"]:
-        name = "level" if "level" in result["slices"] else next(iter(result["slices"]))
-        charts.append(lambda axes: _slices(axes, record, name))
-    return charts
-
-
-def _curve(axes: Axes, record: Record) -> None:
-    """Metric against timestep, over the share of training that each tenth of the timesteps got."""
-    result = record.result
-    curve, mass = result["curve"], result["timestep_mass"]
-    steps = max(1000, max(curve["t"]) + 1)
-    if mass:
-        behind = axes.twinx()
-        width = steps / len(mass)
-        centres = (np.arange(len(mass)) + 0.5) * width
-        behind.bar(centres, np.array(mass) * 100, width * 0.92, color=GREY, zorder=0)
-        behind.set_ylabel("share of training, %", fontsize=8, color="#777777")
-        behind.set_ylim(0, max(20.0, max(mass) * 100 * 1.15))
-        behind.tick_params(labelsize=7.5, colors="#777777", length=2)
-        for side in behind.spines.values():
-            side.set_visible(False)
-        axes.set_zorder(behind.get_zorder() + 1)
-        axes.patch.set_visible(False)
-    headline = result["metrics"][record.headline]
-    alike = [
-        name for name, m in result["metrics"].items() if m["unit"] == headline["unit"] and name in curve["metrics"]
-    ]
-    scale = 100.0 if headline["unit"] == "points" else 1.0
-    styles = ((BLUE, "-", "o", 2.0), (ORANGE, "--", "s", 1.3))
-    for name, (colour, line, marker, width) in zip(alike, styles):
-        values = np.array([np.nan if v is None else v * scale for v in curve["metrics"][name]], np.float64)
-        label = clean(result["metrics"][name]["label"])
-        axes.plot(curve["t"], values, line, color=colour, marker=marker, ms=4, lw=width, label=label)
-        if name == record.headline and result["read_at"]:
-            at = result["read_at"]["index"]
-            if at < len(values):
-                axes.plot(
-                    curve["t"][at],
-                    values[at],
-                    "o",
-                    ms=10,
-                    mfc="none",
-                    mec=INK,
-                    mew=1.2,
-                    label="read here",
-                    clip_on=False,
-                )
-    axes.set_xlim(steps, -0.02 * steps)
-    axes.set_xlabel("timestep: noisiest first, as sampled", fontsize=8)
-    unit = "points" if headline["unit"] == "points" else clean(headline["unit"])
-    _dress(axes, f"Answer at each step, {unit}")
-    axes.legend(fontsize=7.5, frameon=True, framealpha=0.85, edgecolor="none", loc="best")
-
-
-def _contribution(axes: Axes, contribution: Mapping[str, Any]) -> None:
-    """What each group of timesteps newly explains of the final quality, with its bootstrap sd, and what is trained."""
-    raw, trained = (np.array(contribution[name], np.float64) * 100 for name in ("raw", "group_probabilities"))
-    sd = contribution.get("bootstrap_sd")
-    group = np.arange(len(raw))
-    error: dict[str, Any] = (
-        {"yerr": np.array(sd) * 100, "error_kw": {"lw": 1, "capsize": 2, "ecolor": INK}} if sd else {}
-    )
-    label = "explained, ± bootstrap sd" if sd else "explained"
-    axes.bar(group, raw, 0.75, color=BLUE, label=label, **error)
-    axes.plot(group, trained, "D", color=ORANGE, mec=INK, mew=0.6, ms=4.5, label="trained, after the floor")
-    for x, y, spread in zip(group, raw, np.zeros(len(raw)) if not sd else np.array(sd) * 100):
-        above = max(y + spread, trained[x])
-        axes.annotate(
-            f"{y:.0f}" if y >= 1 else f"{y:.1f}",
-            (x, above),
-            (0, 5),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-        )
-    axes.set_xlim(len(raw) - 0.4, -0.6)
-    axes.set_ylim(
-        0, max(10.0, float((raw + (np.array(sd) * 100 if sd else 0)).max()), trained.max()) * 1.4
-    )  # room for the legend
-    axes.set_xticks(group)
-    flags = clean(", ".join(contribution.get("flags") or ()))
-    axes.set_xlabel("\n".join(filter(None, [f"group of timesteps: {len(raw) - 1} is the noisiest", flags])), fontsize=8)
-    _dress(axes, "Share of the final quality's variance, %")
-    axes.legend(fontsize=7.5, frameon=False, loc="upper right")
-
-
-def _slices(axes: Axes, record: Record, name: str) -> None:
-    """The headline metric by an attribute of the samples."""
-    metric = record.result["metrics"][record.headline]
-    parts = record.result["slices"][name]
-    labels = [clean(label) for label in parts]
-    scale = 100.0 if metric["unit"] == "points" else 1.0
-    values = [part["metrics"].get(record.headline) for part in parts.values()]
-    place = np.arange(len(labels))
-    axes.barh(place, [0.0 if v is None else v * scale for v in values], 0.7, color=GREEN)
-    for y, (value, part) in enumerate(zip(values, parts.values())):
-        text = f"{points(value, metric['unit'])}  (n = {part['samples']})"
-        axes.annotate(
-            text,
-            (0.0 if value is None else value * scale, y),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7.5,
-        )
-    axes.set_yticks(place, labels)
-    axes.invert_yaxis()
-    axes.set_xlim(0, max([v * scale for v in values if v is not None], default=1.0) * 1.45 or 1.0)
-    _dress(axes, f"{clean(metric['label'])} by {clean(name)}")
-
-
-def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=9.5, loc="left", color=INK, pad=8, parse_math=False)
-    axes.tick_params(labelsize=7.5, length=2)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+        metrics.append(f"{entry['label']} {with_interval(shown, entry['unit'])}")
+    top = 0.45
+    for parts, size, weight, colour in (
+        (title, 14.0, "bold", INK),
+        (metrics, 10.0, "normal", INK),
+        (cell, 8.5, "normal", GREY),
+    ):
+        for line in page.wrap([clean(part) for part in parts], WIDTH - 2 * MARGIN, size, "  ·  ", weight):
+            page.words(top, line, size=size, weight=weight, color=colour)
+            top += size / 72 * 1.5
+        top += 0.03
+    return top
 
 
 # -------------------------------------------------------------------------------------------------- pictures
@@ -309,37 +221,100 @@ def _grouped(pictures: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[st
     return {group: members for group, members in grouped.items() if members}
 
 
-def _triplet(page: _Page, picture: Mapping[str, Any], record: Record, left: float, top: float) -> None:
-    """Photo, truth and prediction side by side, with the words that asked and the score above them."""
-    words = textwrap.wrap(f"“{clean(str(picture.get('text') or ''))}”", 54, max_lines=2, placeholder=" …”")
-    metric = record.result["metrics"][record.headline]
+def _group(
+    page: _Page, record: Record, group: str, members: Sequence[Mapping[str, Any]], top: float, *, first: bool
+) -> float:
+    """A heading and its samples, PER_LINE in a line; gives where the next group begins."""
+    heading = GROUPS.get(group, "Samples")
+    page.words(top + 0.2, heading, size=11, weight="bold")
+    if group == "worst" and (said := _failures(record)):
+        page.words(top + 0.2, said, MARGIN + page.width(heading, 11, "bold") + 0.15, size=8.5, color=RED)
+    if first and any(np.asarray(m["truth"]).dtype == bool for m in members):
+        said = "white and black line on an answer: the outline of the truth"
+        page.words(top + 0.2, said, WIDTH - MARGIN, size=8, color=GREY, ha="right")
+    top += 0.3
+    for start in range(0, len(members), PER_LINE):
+        line = members[start : start + PER_LINE]
+        captions = [_caption(page, picture, record) for picture in line]
+        tall = max(map(len, captions)) * LINE
+        for k, (picture, caption) in enumerate(zip(line, captions)):
+            left = MARGIN + k * (_SAMPLE + GAP)
+            for i, (text, style) in enumerate(caption):  # captions of a line end on one height
+                page.words(top + tall - (len(caption) - 1 - i) * LINE, text, left, **style)
+            _panels(page, picture, left, top + tall + 0.06)
+        top += tall + 0.06 + SIDE + 0.34
+    return top
+
+
+def _failures(record: Record) -> str:
+    """How many samples score nothing at all, where more is better."""
+    score, metric = _scores(record), record.result["metrics"][record.headline]
+    samples, said = record.result["samples"], []
+    if score is not None and metric["higher_is_better"] and (zero := int(np.count_nonzero(score == 0))):
+        said.append(f"{zero} of {samples['scored']} samples score {points(0.0, metric['unit'])}")
+    if samples["failed"]:
+        said.append(f"{samples['failed']} of {samples['asked']} could not be scored and are not shown")
+    return ";  ".join(said)
+
+
+def _caption(page: _Page, picture: Mapping[str, Any], record: Record) -> list[tuple[str, dict[str, Any]]]:
+    """The words that asked, whole, and below them the score and whose it is: (text, style) of each line."""
+    asked = f"“{clean(str(picture['text']))}”" if picture.get("text") else ""
+    lines: list[tuple[str, dict[str, Any]]] = [(w, {"size": 8}) for w in page.wrap(asked.split(), _SAMPLE, 8)]
+    metric, score = record.result["metrics"][record.headline], picture.get("score")
     label = "IoU" if metric["label"].endswith("IoU") else clean(metric["label"])
-    score = points(picture.get("score"), metric["unit"])
-    facts = [f"{label} {score}", clean(str(picture.get("note") or "")), clean(str(picture["id"]))]
-    for line, text in enumerate(words if picture.get("text") else ()):
-        page.words(top + 0.26 - (len(words) - 1 - line) * 0.14, text, left, size=8)
-    page.words(top + 0.40, textwrap.shorten("  ·  ".join(filter(None, facts)), 70), left, size=7, color="#666666")
-    photo = np.asarray(picture["photo"])
-    numbers = [np.asarray(p) for p in (picture["truth"], picture["prediction"]) if p is not None]
-    plain = [p for p in numbers if p.dtype != bool]
-    limits = (min(np.nanmin(p) for p in plain), max(np.nanmax(p) for p in plain)) if plain else None
-    for k, (part, colour) in enumerate(((None, ""), ("truth", BLUE), ("prediction", ORANGE))):
-        axes = page.axes(left + k * (_PICTURE + 0.04), top + 0.46, _PICTURE, _PICTURE)
+    missed = picture["prediction"] is None or (score == 0 and metric["higher_is_better"])
+    facts = [f"{label} {points(score, metric['unit'])}" if score is not None else _unscored(picture)]
+    facts += [clean(str(picture.get("note") or "")), clean(str(picture["id"]))]
+    style = {"size": 7, "color": RED if missed else GREY}
+    return lines + [(w, style) for w in page.wrap([f for f in facts if f], _SAMPLE, 7, "  ·  ")]
+
+
+def _unscored(picture: Mapping[str, Any]) -> str:
+    """Why an answer has no score of its own."""
+    parts = (picture["truth"], picture["prediction"])
+    if all(p is not None and np.asarray(p).dtype == bool and not np.any(p) for p in parts):
+        return "nothing to find, and nothing found: right"
+    return "no score"
+
+
+def _panels(page: _Page, picture: Mapping[str, Any], left: float, top: float) -> None:
+    """Photo, truth, what was drawn where something was, and the answer, side by side and named."""
+    names = ["photo", "truth", *(["drawn by the model"] if picture.get("drawing") is not None else []), "answer"]
+    for k, name in enumerate(names):
+        place = left + k * (SIDE + _BETWEEN)
+        axes = page.axes(place, top, SIDE, SIDE)
+        page.words(top + SIDE + 0.12, name, place, size=6.5, color=GREY)
         axes.set_xticks([])
         axes.set_yticks([])
-        for side in axes.spines.values():
-            side.set(color="#AAAAAA", linewidth=0.5)
-        if part is None:
-            _show(axes, photo)
-        elif picture[part] is None:
-            axes.set_facecolor("#F2F2F2")
-            axes.text(0.5, 0.5, "no answer", ha="center", va="center", fontsize=8, transform=axes.transAxes)
-        elif np.asarray(picture[part]).dtype != bool:  # then there are limits, found with it above
-            axes.imshow(picture[part], cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto")  # type: ignore[index]
-        else:
-            _masked(axes, photo, np.asarray(picture[part]), colour)
-            if part == "prediction" and picture["truth"] is not None:
-                _outline(axes, photo, np.asarray(picture["truth"]))
+        for edge in axes.spines.values():
+            edge.set(color="#AAAAAA", linewidth=0.5)
+        _panel(axes, picture, name)
+
+
+def _panel(axes: Axes, picture: Mapping[str, Any], name: str) -> None:
+    photo = np.asarray(picture["photo"])
+    if name in ("photo", "drawn by the model"):
+        _show(axes, photo if name == "photo" else np.asarray(picture["drawing"])[0])
+        return
+    shown = picture["truth" if name == "truth" else "prediction"]
+    if shown is None:
+        axes.set_facecolor("#F2F2F2")
+        axes.text(0.5, 0.5, "no answer", ha="center", va="center", fontsize=8, color=RED, transform=axes.transAxes)
+    elif np.asarray(shown).dtype != bool:
+        both = [np.asarray(p) for p in (picture["truth"], picture["prediction"]) if p is not None]
+        low, high = min(np.nanmin(p) for p in both), max(np.nanmax(p) for p in both)
+        axes.imshow(shown, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    else:
+        _masked(
+            axes,
+            photo,
+            np.asarray(shown),
+            BLUE if name == "truth" else ORANGE,
+            f"{'nothing to find' if name == 'truth' else 'nothing found'}",
+        )
+        if name == "answer" and picture["truth"] is not None:
+            _outline(axes, photo, np.asarray(picture["truth"]))
 
 
 def _show(axes: Axes, photo: np.ndarray) -> None:
@@ -347,8 +322,8 @@ def _show(axes: Axes, photo: np.ndarray) -> None:
     axes.imshow(photo, extent=(0, width, height, 0), interpolation="nearest", aspect="equal")
 
 
-def _masked(axes: Axes, photo: np.ndarray, mask: np.ndarray, colour: str) -> None:
-    """The mask in full colour on a photograph that steps back: grey and light."""
+def _masked(axes: Axes, photo: np.ndarray, mask: np.ndarray, colour: str, empty: str) -> None:
+    """The mask in full colour on a photograph that steps back: grey and light. empty: what to say of a mask of none."""
     from matplotlib.colors import to_rgb
 
     grey = photo.astype(np.float64).mean(axis=2, keepdims=True).repeat(3, axis=2)
@@ -356,7 +331,7 @@ def _masked(axes: Axes, photo: np.ndarray, mask: np.ndarray, colour: str) -> Non
     layer = np.zeros((*mask.shape, 4))
     layer[mask] = (*to_rgb(colour), 0.88)
     if not mask.any():
-        axes.text(0.5, 0.06, "nothing", ha="center", fontsize=6.5, color="#555555", transform=axes.transAxes)
+        axes.text(0.5, 0.06, empty, ha="center", fontsize=6.5, color=INK, transform=axes.transAxes)
     height, width = photo.shape[:2]
     axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest", aspect="equal")
 

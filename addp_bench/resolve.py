@@ -9,14 +9,15 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from addp_bench.errors import BadRequest, BenchError, unknown
+from addp_bench.provenance import options
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
-from addp_bench.types import Budget, ModelCard
+from addp_bench.types import Budget, Card, ModelCard
 
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
 PRECISIONS = ("fp32", "bf16")
@@ -30,7 +31,8 @@ class Cell:
     they are applied, empty when nothing is corrupted. protocol: its name; settings are the task's. budget: resolved,
     with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation starts from.
     splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two
-    where it is not the judged one.
+    where it is not the judged one. options: which of all this was given and which defaulted (`provenance.options`);
+    says nothing of what the cell is.
     """
 
     choices: Mapping[str, Choice]
@@ -44,6 +46,7 @@ class Cell:
     read_at: str = "final"
     precision: str = "fp32"
     denoises: bool = True
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, purpose: str) -> Choice:
         """The dataset that serves "train", "stats" or "eval"."""
@@ -57,7 +60,7 @@ class Cell:
 
     def plain(self) -> dict[str, Any]:
         """For JSON; `from_plain` reads it back."""
-        simple = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        simple = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
         return {
             **simple,
             "choices": {kind: c.plain() for kind, c in self.choices.items()},
@@ -98,17 +101,23 @@ class Resolution:
 
 
 class Cards:
-    """Built datasets and the cards of models, each read once however many cells are planned."""
+    """Built datasets and the cards of datasets and models, each read once however many cells are planned."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._datasets: dict[str, Any] = {}
+        self._data: dict[str, Card] = {}
         self._models: dict[str, ModelCard] = {}
 
     def dataset(self, choice: Choice) -> Any:
         if str(choice) not in self._datasets:
             self._datasets[str(choice)] = self.registry.build("dataset", choice)
         return self._datasets[str(choice)]
+
+    def data(self, choice: Choice) -> Card:
+        if str(choice) not in self._data:
+            self._data[str(choice)] = self.dataset(choice).card()
+        return self._data[str(choice)]
 
     def model(self, choice: Choice) -> ModelCard:
         if str(choice) not in self._models:
@@ -128,7 +137,7 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     if request.precision not in PRECISIONS:
         problems.append(f"--precision {request.precision}: expected {' or '.join(PRECISIONS)}")
     problems += _numbers(request)
-    axes: dict[str, list[Choice]] = {}
+    axes: dict[str, list[tuple[Choice, Collection[str]]]] = {}
     for kind, given in request.axes.items():
         axes[kind] = list(_axis(kind, given, registry, problems))
     corruptions = [_corruption_set(text, registry, problems) for text in request.corruption]
@@ -139,7 +148,8 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     impossible: list[tuple[str, str]] = []
     kinds = list(axes)
     for combination in itertools.product(*axes.values()):
-        chosen = dict(zip(kinds, combination))
+        chosen = {kind: choice for kind, (choice, _) in zip(kinds, combination)}
+        written = _written(request, {kind: names for kind, (_, names) in zip(kinds, combination)})
         asked: Sequence[tuple[Choice, ...] | None] = corruptions or [None]
         for corruption, seed in itertools.product(asked, request.seeds):
             try:
@@ -150,6 +160,7 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
             except BenchError as wrong:
                 problems.append(str(wrong))
                 continue
+            cell = dataclasses.replace(cell, options=options(cell, request.budget, written))
             cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
@@ -160,20 +171,31 @@ class Illegal(Exception):
     """A combination that makes no sense, and why; listed by `plan`, never counted as a failure."""
 
 
-def _axis(kind: str, given: Sequence[str], registry: Registry, problems: list[str]) -> Iterable[Choice]:
+def _written(request: Request, chosen: Mapping[str, Collection[str]]) -> set[str]:
+    """Names of what somebody wrote, as `provenance.options` names it. chosen: kind -> its options."""
+    fields = {"seed" if name == "seeds" else name for name in request.given}
+    plugins = {name for kind, names in chosen.items() for name in (kind, *(f"{kind}.{option}" for option in names))}
+    return fields | plugins | {f"budget.{name}" for name, value in request.overrides.items() if value is not None}
+
+
+def _axis(
+    kind: str, given: Sequence[str], registry: Registry, problems: list[str]
+) -> Iterable[tuple[Choice, Collection[str]]]:
+    """Each alternative of an axis, with the names of the options that were written."""
     for text in given:
         if text == "all":
             for name in registry.names(kind):
-                yield Choice(name)
+                yield Choice(name), ()
             continue
         if text == OWN and kind in ("noise", "target", "guidance"):
-            yield Choice(OWN)
+            yield Choice(OWN), ()
             continue
         try:
-            choice = registry.resolve(kind, Choice.parse(text))
+            asked = Choice.parse(text)
+            choice = registry.resolve(kind, asked)
             if kind not in ("model", "dataset"):  # those open files; they are met once the cells are made
                 registry.build(kind, choice)  # a value out of range is the request's mistake, not a failed cell
-            yield choice
+            yield choice, asked.options.keys()
         except BenchError as wrong:
             problems.append(f"--{kind} {text}: {wrong}")
 
@@ -182,7 +204,7 @@ def _corruption_set(text: str, registry: Registry, problems: list[str]) -> tuple
     """`location+shape:of=mask+color` -> three choices; `none` -> nothing."""
     if text == "none":
         return ()
-    return tuple(_axis("corruption", text.split("+"), registry, problems))
+    return tuple(choice for choice, _ in _axis("corruption", text.split("+"), registry, problems))
 
 
 def _cell(

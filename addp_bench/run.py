@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from addp_bench import cache, estimates, evaluation, provenance, records
 from addp_bench.contribution import Contribution, estimate
+from addp_bench.errors import BadData
 from addp_bench.home import home
 from addp_bench.jobs import Job
 from addp_bench.progress import Progress, duration
@@ -65,7 +66,8 @@ class Bench:
         self.batch = batch
         self.progress = progress or Progress()
         self.given = dict(given or {})
-        self.seconds: dict[str, float] = {}
+        self.computed: set[str] = set()  # names of stages that this bench finished
+        self._standing: set[str] = set()  # cells whose record was read and found whole
 
     # ------------------------------------------------------------------ the graph
 
@@ -80,8 +82,20 @@ class Bench:
         return records.folder_of(self.runs.root, plan.id)
 
     def done(self, plan: Plan) -> bool:
-        """Whether the cell's record stands."""
-        return (self.record_folder(plan) / records.RECORD).is_file()
+        """Whether the cell's record stands, whole."""
+        return plan.id in self._standing or (self.record_folder(plan).exists() and self.damage(plan) is None)
+
+    def damage(self, plan: Plan) -> str | None:
+        """What is wrong with the cell's record, None where it is whole or there is none."""
+        folder = self.record_folder(plan)
+        if plan.id in self._standing or not folder.exists():
+            return None
+        try:
+            records.require_whole(folder, plan.key)
+        except BadData as wrong:
+            return str(wrong)
+        self._standing.add(plan.id)
+        return None
 
     def needed(self, plan: Plan) -> list[Stage]:
         """The stages still to be computed for a cell, inputs first; finished ones need no inputs any more."""
@@ -103,15 +117,21 @@ class Bench:
         Cells that fail are collected and the rest goes on; stop: begin nothing more after the first failure.
         """
         failures: dict[str, Exception] = {}
-        before = len(self.seconds)
+        before = len(self.computed)
         jobs: dict[str, Job] = {}
         waiting = [plan for plan in plans if not self.done(plan)]
+        wanted_by: dict[str, list[str]] = {}  # stage -> cells
+        refused: dict[str, Exception] = {}  # cell -> what its hook raised as it was about to begin
         for plan in waiting:
-            self.hooks.hook.addp_bench_run_started(cell=plan.cell)
-            needs: list[str] = []
+            if why := self.damage(plan):
+                self.progress.say(f"the record of {plan.id} is damaged and is made again: {why}")
+            begin = f"begin/{plan.id}"
+            jobs[begin] = Job(begin, (), self._beginning(plan, refused))
+            needs = [begin]
             for stage in self.needed(plan):
                 wanted = tuple(s.name for s in stage.inputs if s.name in jobs)
-                jobs.setdefault(stage.name, Job(stage.name, wanted, self._job(stage)))
+                wanted_by.setdefault(stage.name, []).append(plan.id)
+                jobs.setdefault(stage.name, Job(stage.name, wanted, self._job(stage, wanted_by, refused)))
                 needs.append(stage.name)
             jobs[plan.id] = Job(plan.id, tuple(needs), self._closing(plan))
         cells = {plan.id for plan in waiting}
@@ -121,19 +141,34 @@ class Bench:
                 if stop:
                     break
         found = {plan.id: records.load(self.record_folder(plan)) for plan in plans if self.done(plan)}
-        return Finished(found, failures, computed=len(self.seconds) - before)
+        return Finished(found, failures, computed=len(self.computed) - before)
 
-    def _job(self, stage: Stage) -> Callable[[], None]:
+    def _beginning(self, plan: Plan, refused: dict[str, Exception]) -> Callable[[], None]:
         def run() -> None:
-            begun = time.monotonic()
+            try:
+                self.hooks.hook.addp_bench_run_started(cell=plan.cell)
+            except Exception as error:
+                refused[plan.id] = error
+                raise
+
+        return run
+
+    def _job(
+        self, stage: Stage, wanted_by: Mapping[str, Sequence[str]], refused: Mapping[str, Exception]
+    ) -> Callable[[], None]:
+        def run() -> None:
+            if all(cell in refused for cell in wanted_by[stage.name]):  # a stage that others share is still made
+                raise refused[wanted_by[stage.name][0]]
 
             def waiting() -> None:
                 self.progress.say(f"  {stage.name} is being computed by another process; waiting for it")
 
+            begun = time.monotonic()
             if self.store(stage).ensure(stage, lambda folder: self._work(stage, folder), waiting):
-                self.seconds[stage.name] = time.monotonic() - begun
-                estimates.learn(stage, self.device, self.seconds[stage.name])
-                self.progress.say(f"  {stage.name} done in {duration(self.seconds[stage.name])}")
+                self.computed.add(stage.name)
+                took = time.monotonic() - begun
+                estimates.learn(stage, self.device, took, self.folder(stage))
+                self.progress.say(f"  {stage.name} done in {duration(took)}")
 
         return run
 
@@ -387,25 +422,21 @@ class Bench:
             "result": result,
             "provenance": {
                 **provenance.here(self.device),
-                "seconds": {s.name: self._seconds(s) for s in stages},
+                "seconds": {s.name: self.store(s).seconds(s) for s in stages},
                 "attempts": {s.name: self.store(s).attempts(s) for s in stages},
                 "stages": [[s.kind, s.key] for s in stages],
                 "plugins": {
                     f"{kind}:{c.name}": self.registry.get(kind, c.name).origin for kind, c in plan.cell.choices.items()
                 },
                 "given": self.given,
+                "options": plan.cell.options,
                 "cell": plan.cell.plain(),
                 "spec": {s.name: dict(s.spec) for s in stages},
             },
         }
-        return records.write(self.record_folder(plan), body, statistics)
-
-    def _seconds(self, stage: Stage) -> float | None:
-        """How long a stage took where that is known: its own clock (training's counts every attempt), or this run's."""
-        clock = self.folder(stage) / "seconds.json"
-        if clock.exists():
-            return round(sum(json.loads(clock.read_text()).values()), 2)
-        return round(self.seconds[stage.name], 2) if stage.name in self.seconds else None
+        record = records.write(self.record_folder(plan), body, statistics)
+        self._standing.add(plan.id)
+        return record
 
 
 def _mass(recipe: Recipe) -> list[float] | None:

@@ -79,7 +79,8 @@ class Request:
     axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given (`types.Budget`). read_at: "final", "best_on_stats" or "t=NNN".
     force: run what is refused as senseless. trained_on: the dataset that is trained on where it is not the one that is
-    judged on. The product of all alternatives is the grid.
+    judged on. given: names of the other fields that somebody wrote, rather than left as they are. The product of all
+    alternatives is the grid.
     """
 
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class Request:
     precision: str = "fp32"
     force: bool = False
     trained_on: str | None = None
+    given: frozenset[str] = frozenset()
 
 
 def parse_seeds(texts: Sequence[str]) -> tuple[int, ...]:

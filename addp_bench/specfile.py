@@ -22,6 +22,7 @@ from addp_bench.spec import Choice, Request, parse_seeds, tidy
 
 TRAIN_AXES = ("model", "weights", "aug", "exposure", "target", "noise", "objective")
 EVAL_AXES = ("sampler", "guidance")
+FIELDS = ("corruption", "seeds", "budget", "precision", "split", "protocol", "read_at", "sampling_seed")  # of Request
 NUMBERS: Mapping[str, Callable[[Any], Any]] = {
     "train_steps": int,
     "batch_size": int,
@@ -59,6 +60,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[str] = []
+        self.train: Mapping[str, Any] = {}
 
     def requests(self, written: Any, changes: Mapping[str, Any]) -> list[Request]:
         top = self.mapping(written, "", ("train", "eval"))
@@ -67,6 +69,7 @@ class _Reader:
             "train",
             ("tasks", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS),
         )
+        self.train = train
         tasks = self.mapping(train.get("tasks", {}), "train.tasks", None)
         parts = {
             name: self.mapping(part or {}, f"train.tasks.{name}", ("dataset", "encoding"))
@@ -136,6 +139,7 @@ class _Reader:
             ),
         }
         given = dict(changes)
+        said = frozenset(FIELDS).intersection([*self.train, *entry]) | ({"trained_on"} if trained_on else set())
         fields = {
             **common,
             "axes": {**axes, **{k: v for k, v in mine.items() if v}, **given.pop("axes", {})},
@@ -145,6 +149,7 @@ class _Reader:
             "read_at": str(entry.get("read_at", "final")),
             "sampling_seed": self.checked(f"{place}.sampling_seed", lambda: int(entry.get("sampling_seed", 0))),
             "trained_on": trained_on,
+            "given": said | given.pop("given", frozenset()),
         }
         return Request(**{**fields, **given})
 

@@ -27,6 +27,7 @@ from addp_bench.registry import Registry
 from addp_bench.resolve import Cards, Cell
 from addp_bench.spec import Choice
 from addp_bench.store import Stage, Store, digest
+from addp_bench.visits import Visits
 
 KEY_SCHEMA = 1
 # The core modules that decide what each kind of stage makes.
@@ -67,11 +68,16 @@ class Planner:
         self.registry = registry
         self.runs = runs
         self.cards = cards or Cards(registry)
+        self.visits = Visits(registry)
 
     def plan(self, cell: Cell) -> Plan:
-        """The stage graph of a cell."""
+        """The stage graph of a cell.
+
+        Raises BadOption for what would be found wrong only after a training: a timestep that is not visited.
+        """
         if not cell.denoises:
             return Plan(cell, self._score(cell, self._naive(cell)))
+        self.visits.require_reading(cell)
         train = self._train(cell)
         budget = cell.budget
         predict = self._predict(
@@ -135,13 +141,15 @@ class Planner:
         """Algorithm A on a trained source; unaffected by the evaluation's limit, steps, seed, sampler and guidance."""
         cell = dataclasses.replace(source, sampling_seed=0)
         steps = weights.steps if weights.steps is not None else STATISTICS_STEPS
+        sampler = self.registry.resolve("sampler", Choice("ddim"))
+        self.visits.require_groups(cell, weights, sampler, steps, self._count(cell, "stats", samples))
         predict = self._predict(
             cell,
             train,
             purpose="stats",
             limit=samples,
             steps=steps,
-            sampler=self.registry.resolve("sampler", Choice("ddim")),
+            sampler=sampler,
             guidance=self.registry.resolve("guidance", Choice.parse(self.cards.model(cell["model"]).guidance)),
             exposure=self.registry.resolve("exposure", Choice("none")),
         )
@@ -230,19 +238,25 @@ class Planner:
                 [("task", cell["task"]), ("dataset", cell.dataset(purpose)), ("encoding", cell["encoding"])]
             ),
         }
-        return Stage("latents", spec, shared=True, context=self._context(cell, purpose))
+        context = {**self._context(cell, purpose), "samples": self._count(cell, purpose, limit)}
+        return Stage("latents", spec, shared=True, context=context)
 
     # ------------------------------------------------------------------ what names data, models and code
 
     def _data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
         choice = cell.dataset(purpose)
-        card = self.cards.dataset(choice).card()
+        card = self.cards.data(choice)
         return {
             "dataset": placeless(choice),
             "split": cell.splits[purpose],
             "limit": limit,
             "fingerprint": card.fingerprint,
         }
+
+    def _count(self, cell: Cell, purpose: str, limit: int | None) -> int | None:
+        """How many samples a purpose uses, as the dataset's card counts them; None where nothing says."""
+        there = self.cards.data(cell.dataset(purpose)).counts.get(cell.splits[purpose])
+        return min((n for n in (there, limit) if n is not None), default=None)
 
     def _model(self, cell: Cell) -> dict[str, Any]:
         card = self.cards.model(cell["model"])

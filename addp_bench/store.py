@@ -16,14 +16,17 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from addp_bench.errors import StorageProblem
+
+ATTEMPTS = "attempts.json"  # of a stage: when each attempt began, and the seconds that the ended ones took
 
 
 def canonical(value: Any) -> str:
@@ -91,16 +94,27 @@ class Store:
         return self.root / "stages" / stage.kind / stage.key[:16]
 
     def done(self, stage: Stage) -> bool:
-        return (self.folder(stage) / "attempts.json").is_file()
+        return (self.folder(stage) / ATTEMPTS).is_file()
 
     def attempts(self, stage: Stage) -> int:
         """How often the stage was begun, finished or not."""
         for folder in (self.folder(stage), self._work(stage)):
             try:
-                return len(json.loads((folder / "attempts.json").read_text())["begun"])
+                return len(json.loads((folder / ATTEMPTS).read_text())["begun"])
             except (FileNotFoundError, ValueError):
                 continue
         return 0
+
+    def seconds(self, stage: Stage) -> float | None:
+        """What a finished stage took, over all attempts; None where that was not kept.
+
+        Of an attempt that was killed counts the time until it last wrote a file: what came after was lost.
+        """
+        try:
+            found = json.loads((self.folder(stage) / ATTEMPTS).read_text()).get("seconds")
+        except (FileNotFoundError, ValueError):
+            return None
+        return None if found is None else round(found, 2)
 
     def busy(self, stage: Stage) -> bool:
         """Whether a process is at work on it now."""
@@ -140,16 +154,22 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob(".*"):  # `write_bytes` was killed there
             half.unlink()
+        path = folder / ATTEMPTS
+        begun, spent = [], 0.0
+        with suppress(FileNotFoundError, ValueError):
+            earlier = json.loads(path.read_text())
+            begun = earlier["begun"]
+            last = max(_modified(file) for file in folder.rglob("*") if file.is_file())
+            spent = earlier.get("seconds", 0.0) + last - _modified(path)
         write_json(folder / "spec.json", {"kind": stage.kind, **stage.spec})
-        path = folder / "attempts.json"
-        try:
-            begun = json.loads(path.read_text())["begun"]
-        except (FileNotFoundError, ValueError):
-            begun = []
-        write_json(path, {"begun": [*begun, datetime.now(timezone.utc).isoformat(timespec="seconds")]})
+        begun = [*begun, datetime.now(timezone.utc).isoformat(timespec="seconds")]
+        write_json(path, {"begun": begun, "seconds": spent})  # written last: its time is when the attempt began
         return folder
 
     def _commit(self, stage: Stage, folder: Path) -> None:
+        path = folder / ATTEMPTS
+        counted = json.loads(path.read_text())
+        write_json(path, {**counted, "seconds": counted["seconds"] + time.time() - _modified(path)})
         for file in folder.rglob("*"):
             if file.is_file():
                 sync(file)
@@ -176,6 +196,10 @@ class Store:
 
     def _lock(self, stage: Stage) -> Path:
         return self.root / "locks" / f"{stage.kind}-{stage.key[:16]}.lock"
+
+
+def _modified(file: Path) -> float:
+    return file.stat().st_mtime
 
 
 def write_json(path: Path, value: Any) -> None:

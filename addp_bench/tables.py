@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from addp_bench.errors import BadData, BadRequest, NothingSelected
+from addp_bench.breakdown import broken_down, groups_of, number, silent
+from addp_bench.errors import BadData, BadRequest, NothingSelected, unknown
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Section, Table, render
+from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, SEPARATED, Section, Table, render
 from addp_bench.selection import AXES, Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about
+from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, chosen
 
 __all__ = ["Section", "Table", "leaderboard", "render"]
 
@@ -31,20 +32,24 @@ def leaderboard(
     extra: Mapping[str, Sequence[str]] | None = None,
     resamples: int = RESAMPLES,
     rebuild: Rebuild = metric_of,
+    by: str = "",
+    of: str = "",
 ) -> Table:
     """All records that meet `where`, grouped over seeds, in sections that may be compared.
 
     where: conditions as in `selection.select`. reference: conditions that pick the row which others are compared with
     (`["weights=uniform", "aug=none"]`, or `["cell=1a2b"]`). extra: header -> one text for each of `records`.
     rebuild: makes the metric of a record, to resample it; None for one that it does not know.
+    by: an attribute of the samples (level, kind, ...), whose values become the columns; of: the metric they show, the
+    headline by default.
 
     A row is a plain mapping: rank and tier (None where it cannot be ranked) · choices, axis -> text · marks · cells,
     seeds, missing_seeds · metrics, id -> value, and low and high for the headline · difference from the reference
     (value, low, high, p, p_holm, about) or None · reference, whether it is that row · about, "method" or "checkpoint" ·
-    samples, asked and scored · problem, why it is not ranked · extra.
+    samples, asked and scored · problem, why it is not ranked · extra · groups, see `breakdown.broken_down`.
 
-    Raises NothingSelected when no record, or no row for the reference, is left; UnknownName for a field; BadRequest for
-    a reference that fits several rows of a section.
+    Raises NothingSelected when no record, or no row for the reference, is left; UnknownName for a field, an attribute
+    or a metric; BadRequest for a reference that fits several rows of a section.
     """
     found = select(records, where)
     added = {name: {r.id: clean(text) for r, text in zip(records, texts)} for name, texts in (extra or {}).items()}
@@ -55,8 +60,24 @@ def leaderboard(
         if not any(draft.compared for draft in drafts):
             select(found, reference)  # says which condition nothing meets
             raise NothingSelected(f"the reference {' '.join(reference)} fits no row that can be ranked")
+    if by:
+        _break_down(drafts, by, of)
     sections = [draft.section(added) for draft in drafts]
     return Table([_told_apart(section, sections) for section in sections], tuple(added))
+
+
+def _break_down(drafts: Sequence[_Draft], by: str, of: str) -> None:
+    """Give the drafts their groups. Raises UnknownName when no draft has such an attribute or such a metric."""
+    found = [draft.break_down(by, of or draft.headline) for draft in drafts]
+    if any(found):
+        return
+    metrics = {name for draft in drafts for name in draft.members.result["metrics"]}
+    if of and of not in metrics:
+        raise unknown("metric of these records", of, metrics)
+    attributes = {name for d in drafts for j in d.ranked if j.runs for name in j.row.first.statistics.attributes}
+    if attributes and by not in attributes:
+        raise unknown("attribute of these samples", by, attributes)
+    raise NothingSelected(f"{of or 'the headline'} of these records cannot be made again for parts of the samples")
 
 
 @dataclass(eq=False)
@@ -73,16 +94,19 @@ class _Judged:
     difference: tuple[Difference, float] | None = None
     reference: bool = False
     values: dict[str, float | None] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class _Draft:
     """One section in the making."""
 
     def __init__(self, members: Comparable, rebuild: Rebuild, resamples: int) -> None:
-        self.members, self.rebuild, self.headline = members, rebuild, members.headline
+        self.members, self.rebuild, self.headline, self.resamples = members, rebuild, members.headline, resamples
         self.metric = rebuild(members.rows[0].first, self.headline)
         self.judged = [self._read(row) for row in members.rows]
         self.compared = False
+        self.by = self.of = ""
+        self.groups: dict[str, int] = {}  # samples of each
         for judged in self.judged:
             judged.values = self._values(judged)
             if judged.values[self.headline] is None and not judged.problem:
@@ -163,6 +187,21 @@ class _Draft:
             judged.difference, judged.reference = difference, difference is None
         self.compared = True
 
+    def break_down(self, by: str, of: str) -> bool:
+        """Find the metric `of` in each group of samples; False where these have no such attribute or metric."""
+        metric = self.rebuild(self.members.rows[0].first, of) if of in self.members.result["metrics"] else None
+        runs = [judged.runs for judged in self.ranked if judged.runs]
+        ids = _any(runs[0]).ids if runs else None
+        groups = None if ids is None else groups_of(by, self.ranked[0].row.first.statistics, ids)
+        if metric is None or groups is None:
+            return False
+        reference = next((k for k, judged in enumerate(self.ranked) if judged.reference), None)
+        found = broken_down(metric, runs, groups, reference, self.resamples)
+        for judged, entries in zip(self.ranked, found):
+            judged.groups = entries
+        self.by, self.of, self.groups = by, of, {name: entry["samples"] for name, entry in found[0].items()}
+        return True
+
     def section(self, extra: Mapping[str, Mapping[str, str]]) -> Section:
         """The finished section, ranked rows first."""
         rest = sorted((j for j in self.judged if j not in self.ranked), key=lambda j: j.row.first.id)
@@ -181,7 +220,8 @@ class _Draft:
             "details": {name: clean(text) for name, text in self.members.details.items()},
         }
         metrics = {name: self._said(name) for name in self.members.result["metrics"]}
-        return Section(heading, same, axes, metrics, rows, self._notes(rows))
+        groups = {clean(name): samples for name, samples in self.groups.items()}
+        return Section(heading, same, axes, metrics, rows, self._notes(rows), self.by, self.of, groups)
 
     def _plain(
         self, judged: _Judged, choices: dict[str, str], seeds: Sequence[int], extra: Mapping[str, Mapping[str, str]]
@@ -193,9 +233,9 @@ class _Draft:
         if judged.difference:
             plain, corrected = judged.difference
             difference = {
-                "value": _number(plain.value),
+                "value": number(plain.value),
                 **_ends(plain),
-                "p": _number(plain.p),
+                "p": number(plain.p),
                 "p_holm": corrected,
                 "about": plain.about,
             }
@@ -217,11 +257,26 @@ class _Draft:
             "samples": self._samples(judged),
             "restricted": judged.restricted,
             "problem": judged.problem,
+            "groups": {clean(name): entry for name, entry in judged.groups.items()},
             "extra": {
                 name: " ".join(dict.fromkeys(texts[r.id] for r in row.records if texts.get(r.id)))
                 for name, texts in extra.items()
             },
         }
+
+    def _notes_on_groups(self, resampled: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        label = self._said(self.of)["label"]
+        notes = [
+            f"{label} by {clean(self.by)}. {resampled} Those of a group are made within it, each as if it were alone."
+        ]
+        if self.compared:
+            notes.append(
+                "The reference shows its own values, every other row its differences from them, paired by sample. "
+                f"{SEPARATED} separated from 0 at 5 %, Holm-corrected over all rows and groups."
+            )
+        if mute := silent([row["groups"] for row in rows if row["groups"]]):
+            notes.append(f"{_list(mute)}: no row has any {label} there, so it tells nothing; --metric shows another.")
+        return notes
 
     def _samples(self, judged: _Judged) -> dict[str, int]:
         if judged.restricted:
@@ -242,11 +297,10 @@ class _Draft:
             notes.append(f"No intervals: this version cannot make {label} again from the records; ranks are by value.")
         elif any(row["tier"] for row in rows):
             several = ", with a t interval over seeds" if any(len(row["seeds"]) > 1 for row in rows) else ""
-            notes.append(
-                f"[95 %]: {self.panel.resamples} resamples of {self.panel.clusters} images{several}. A tier holds the "
-                "rows not separated from its best at 5 % (paired, Holm-corrected)."
-            )
-        if any(row["difference"] for row in rows):
+            resampled = f"[95 %]: {self.panel.resamples} resamples of {self.panel.clusters} images{several}."
+            tier = "A tier holds the rows not separated from its best at 5 % (paired, Holm-corrected)."
+            notes += self._notes_on_groups(resampled, rows) if self.groups else [f"{resampled} {tier}"]
+        if any(row["difference"] for row in rows) and not self.groups:
             notes.append("Differences are paired by sample; p is two-sided and Holm-corrected over the rows.")
         if any(row["about"] == "checkpoint" for row in rows):
             notes.append(
@@ -291,16 +345,11 @@ def _only(statistics: Statistics, ids: np.ndarray) -> Statistics:
     """Rows of these ids, in their order."""
     place = {sample: i for i, sample in enumerate(statistics.ids.tolist())}
     at = np.array([place[sample] for sample in ids.tolist()])
-    columns = {name: column[at] for name, column in statistics.columns.items()}
-    return replace(statistics, ids=ids, image_ids=statistics.image_ids[at], columns=columns, attributes={})
+    return chosen(statistics, at)
 
 
 def _ends(interval: Interval) -> dict[str, float | None]:
-    return {end: _number(getattr(interval, end)) for end in ("low", "high")}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return {end: number(getattr(interval, end)) for end in ("low", "high")}
 
 
 def _list(values: Sequence[Any]) -> str:

@@ -255,6 +255,12 @@ def _resampler(
     return ratio
 
 
+def chosen(statistics: Statistics, rows: np.ndarray) -> Statistics:
+    """Some samples of all: rows (N,) bool, or their numbers in the order wanted. Attributes are left behind."""
+    columns = {name: column[rows] for name, column in statistics.columns.items()}
+    return Statistics(statistics.ids[rows], statistics.image_ids[rows], columns)
+
+
 def _common(runs: Sequence[Statistics]) -> tuple[list[Mapping[str, np.ndarray]], np.ndarray]:
     """Columns of each run on the samples all of them have, in one order, and the image ids of these (N,)."""
     first = runs[0]

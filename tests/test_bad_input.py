@@ -18,7 +18,7 @@ def run(shell, tmp_path):
     def call(*arguments: str, runs: Path = tmp_path / "runs") -> tuple[int, str, Path]:
         small = [f"--{k.replace('_', '-')}={v}" for k, v in bench.SMALL.items() if k != "sampling_steps"]
         code, out, err = shell("run", "--task", "ris", *small, "--steps", "10", "--runs", runs, *arguments)
-        assert not out or code == 0
+        assert not out or code in (0, 3)
         return code, err, runs
 
     return call
@@ -43,6 +43,13 @@ def on_dots(model: Path) -> list[str]:
         (["--sampler", "ddim:eta"], "cannot read 'ddim:eta'"),
         (["--executor", "cloud"], "no executor is called 'cloud'"),
         (["--device", "abacus"], "--device abacus"),
+        (["--device", "meta"], "--device meta: torch cannot compute there"),
+        (["--device", "meta"], "Here are: cpu"),
+        (["--steps", "2000"], "steps must lie between 1 and 1000, got 2000"),
+        (["--read-at", "t=512"], "in 10 steps keeps no answer there; the nearest timesteps it keeps: 499, 599"),
+        (["--weights", "perception_stats:groups=30"], "groups=30: 20 sampling steps visit no timestep of group"),
+        (["--weights", "perception_stats:groups=30:steps=40"], "need at least 32 samples, and 12 would be measured"),
+        (["--weights", "shuffled_stats:groups=13", "--stats-samples", "99"], "need at least 15 samples, and 14 would"),
         (["--train-step", "3"], "Did you mean"),
         (["--weights", "perception_stats:from=nothing.json"], "nothing.json: no such file"),
         (["--weights", "perception_stats:from=0123"], "no cell is called '0123'"),
@@ -54,6 +61,40 @@ def test_a_request_that_cannot_be_meant_ends_with_2_before_anything_is_written(r
     assert words in " ".join(err.split())
     assert "Traceback" not in err
     assert not runs.exists()
+
+
+def test_every_cell_that_cannot_be_run_to_its_end_is_told_at_once(run, sd15):
+    code, err, runs = run(
+        *on_dots(sd15), "--weights", "perception_stats:groups=30", "--weights", "uniform:scaling=loss"
+    )
+    assert (code, err.count("groups=30")) == (2, 1)
+    grid = [part for groups in (20, 30) for part in ("--weights", f"perception_stats:groups={groups}")]
+    code, err, _ = run(*on_dots(sd15), *grid)
+    assert code == 2
+    assert "the request has 2 mistakes" in err
+    assert not runs.exists()
+
+
+def test_a_plan_refuses_what_a_run_would(shell, sd15, tmp_path):
+    for flags in (["--read-at", "t=512"], ["--device", "meta"], ["--weights", "perception_stats:groups=30"]):
+        code, out, err = shell("plan", "--runs", tmp_path / "runs", *on_dots(sd15), *flags)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+
+
+def test_a_hook_that_raises_fails_its_cell_with_3(run, sd15, tmp_path):
+    hook = tmp_path / "hook.py"
+    hook.write_text(
+        "from addp_bench.hookspecs import hookimpl\n"
+        "@hookimpl\n"
+        "def addp_bench_run_started(cell):\n"
+        "    if cell.name('weights') == 'uniform': raise RuntimeError('the tracker is gone')\n"
+    )
+    grid = ["--weights", "uniform", "--weights", "last_group"]
+    code, err, runs = run(*on_dots(sd15), "--plugin", str(hook), *grid)
+    assert code == 3, err
+    assert err.count("failed: ") == 1
+    assert "RuntimeError: the tracker is gone" in err
+    assert len(list(runs.glob("records/*/record.json"))) == 1
 
 
 def test_an_impossible_grid_says_why_and_ends_with_2(run, sd15):

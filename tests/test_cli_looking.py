@@ -163,7 +163,7 @@ def test_view_draws_a_sheet_and_says_the_numbers(shell, ran, model):
     file = runs / "views" / f"{ids[model]}.png"
     assert str(file) in out
     with Image.open(file) as sheet:
-        assert sheet.width == 2200
+        assert sheet.width == 2600
         sheet.load()
     record = load_all(runs).records[0]
     assert all(metric["label"] in out for metric in record.result["metrics"].values())

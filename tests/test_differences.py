@@ -42,6 +42,8 @@ def test_why_names_the_option_that_was_changed(sd15, tmp_path, shell):
     assert code == 0
     (answer,) = json.loads(out)
     assert not answer["done"]
+    assert answer["options"]["given"]["weights.scaling"] == "loss"
+    assert answer["options"]["defaulted"]["read_at"] == "final"
     assert answer["differences"] == [
         {"place": "train.choices.weights.options.scaling", "here": "loss", "there": "prob"}
     ]

@@ -162,6 +162,44 @@ def test_every_test_and_file_that_a_page_names_exists(page):
             assert test in functions_of(ROOT / file), test
 
 
+_QUOTED = re.compile(r"^<!-- columns of: addp-bench (.*?) -->\n((?:\|.*\n)+)", re.MULTILINE)
+
+
+def grid(markdown: str) -> list[list[str]]:
+    """The cells of the first table of a text, the header first."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [line for line in cells if not all(re.fullmatch(r":?-+:?", cell) for cell in line)]
+
+
+def columns_of(table: list[list[str]], names: list[str]) -> list[list[str]]:
+    """The table with only these columns; KeyError for one it does not have."""
+    place = {name: k for k, name in enumerate(table[0])}
+    return [[line[place[name]] for name in names] for line in table]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_a_quoted_table_is_what_its_command_prints(page, shell, monkeypatch):
+    """Before a table, `<!-- columns of: addp-bench leaderboard ... --format markdown -->`: it may choose columns, but
+    shows every row of the command's first table in its order."""
+    monkeypatch.chdir(ROOT)
+    for command, written in _QUOTED.findall(page.read_text()):
+        code, printed, said = shell(*shlex.split(command))
+        assert code == 0, said
+        quoted = grid(written)
+        assert quoted == columns_of(grid(printed), quoted[0]), command
+
+
+def test_the_first_table_is_quoted_and_a_changed_digit_is_noticed():
+    ((command, written),) = _QUOTED.findall((ROOT / "README.md").read_text())
+    assert command.startswith("leaderboard ")
+    table = grid(written)
+    assert len(table) > 3
+    assert columns_of([["a", "b"], ["1", "2"]], ["b"]) == [["b"], ["2"]]
+    assert grid(written.replace("15.8", "15.9")) != table or "15.8" not in written
+    assert grid("x\n| a | b\\|c |\n|:---|---|\n| 1 |  |\n") == [["a", "b\\|c"], ["1", ""]]
+
+
 def test_the_index_names_every_page():
     linked = set(_LINK.findall(page_text("index.md")))
     assert linked == {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"}

@@ -33,8 +33,11 @@ LAYERS = (
         "selection",
         "rendering",
         "tables",
+        "breakdown",
+        "charts",
         "report",
         "estimates",
+        "visits",
     ),
     ("cli", "__main__"),
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from addp_bench.errors import BadData
+from addp_bench.records import Record
 from addp_bench.reopen import Reopened, read_photo
 
 
@@ -39,6 +40,14 @@ def test_a_trained_cell_answers_for_any_photograph_and_the_same_each_time(finish
     assert mask.shape == (40, 56)
     again, _ = Reopened(record, at).answer(photo, "the green square")
     np.testing.assert_array_equal(drawing, again)
+
+
+def test_pictures_of_a_dataset_that_changed_since_are_refused(finished):
+    at, record = finished
+    then = record.result["dataset"]
+    changed = {**record.body, "result": {**record.result, "dataset": {**then, "fingerprint": "dots-0-32"}}}
+    with pytest.raises(BadData, match=r"judged on dots with fingerprint dots-0-32, which now has dots-1-32"):
+        Reopened(Record(changed, record.folder), at).pictures([str(record.statistics.ids[0])])
 
 
 def test_a_photograph_that_is_none_is_named(tmp_path):

@@ -9,8 +9,9 @@ from PIL import Image
 from results import record, statistics
 
 from addp_bench import report
+from addp_bench.charts import BLUE, ORANGE, SILVER
 from addp_bench.errors import BadData, StorageProblem
-from addp_bench.report import BLUE, GREEN, GREY, ORANGE, pick, sheet
+from addp_bench.report import pick, sheet
 
 CONTRIBUTION = {
     "raw": [0.01] * 9 + [0.91],
@@ -37,7 +38,7 @@ def full(tmp_path):
 def picture(**changes):
     truth = np.zeros((32, 32), bool)
     truth[8:24, 8:24] = True
-    plain = {"id": "a", "photo": np.full((32, 32, 3), 128, np.uint8), "truth": truth, "prediction": truth[:, ::-1]}
+    plain = {"id": "a", "photo": np.full((32, 32, 3), 128, np.uint8), "truth": truth, "prediction": truth.copy()}
     return plain | {"text": "the red cube", "score": 0.5, "note": "L1", "group": "worst"} | changes
 
 
@@ -63,26 +64,34 @@ def words(monkeypatch, *args):
 
 def test_a_sheet_shows_what_the_record_holds(full, tmp_path, monkeypatch):
     out = sheet(full, [], tmp_path / "deep" / "full.png")
-    for colour in (BLUE, ORANGE, GREEN, GREY):
+    for colour in (BLUE, ORANGE, SILVER):
         assert coloured(out, colour) > 100
     said = "\n".join(text for text, _ in words(monkeypatch, full, [], tmp_path / "words.png"))
-    for expected in ("oIoU 50.0 [", "few_samples", "Answer at each step", "oIoU by level", "50.0  (n = 60)", full.id):
+    for expected in (
+        "oIoU 50.0 [",
+        "few_samples",
+        "Quality of the answer at each step",
+        "oIoU by level",
+        "50.0  (n = 60)",
+        full.id,
+    ):
         assert expected in said
 
 
-def test_a_record_without_curves_makes_a_sheet_of_pictures(tmp_path):
+def test_a_record_without_curves_makes_a_sheet_of_pictures(tmp_path, monkeypatch):
     bare = record(tmp_path / "runs", np.full(10, 0.5), trained=False, model="random")
     out = sheet(bare, [picture()], tmp_path / "bare.png")
-    assert coloured(out, GREEN) == 0
     height, width, _ = pixels(out).shape
     assert height < width / 2
+    said = [text for text, _ in words(monkeypatch, bare, [picture()], tmp_path / "words.png")]
+    assert not [text for text in said if "share of training" in text or "at each step" in text]
 
 
 def test_masks_are_painted_in_their_colours_at_any_size(full, tmp_path):
     """Truth covers a quarter of its picture: blue on grey 128, which steps back to 255 - 127 x .45 = 197."""
     ground = 255 - (255 - 128) * 0.45
     blue, orange = (tuple(np.array(to_rgb(c)) * 0.88 + int(ground) / 255 * 0.12) for c in (BLUE, ORANGE))
-    side = 200 * report._PICTURE  # pixels at 200 dpi
+    side = 200 * report.SIDE  # pixels at 200 dpi
     for repeat in (1, 3):  # the masks' size differs from the photo's
         large = {k: np.kron(picture()[k], np.ones((repeat, repeat))).astype(bool) for k in ("truth", "prediction")}
         out = sheet(full, [picture(**large)], tmp_path / f"{repeat}.png")
@@ -94,14 +103,93 @@ def test_a_failed_answer_is_shown_as_one(full, tmp_path, monkeypatch):
     pictures = [picture(prediction=None), picture(prediction=np.zeros((32, 32), bool))]
     said = [text for text, _ in words(monkeypatch, full, pictures, tmp_path / "a.png")]
     assert said.count("no answer") == 1
-    assert said.count("nothing") == 1
+    assert said.count("nothing found") == 1
     assert "Worst" in said
+
+
+def test_answers_that_score_nothing_are_counted_and_those_without_a_score_explained(tmp_path, monkeypatch):
+    """Of 40 samples asked for 30 were scored, 12 of them 0."""
+    made = record(tmp_path / "runs", np.r_[np.zeros(12), np.full(18, 0.5)], asked=40)
+    nothing = np.zeros((32, 32), bool)
+    pictures = [picture(), picture(truth=nothing, prediction=nothing, score=None, note="")]
+    said = [text for text, _ in words(monkeypatch, made, pictures, tmp_path / "a.png")]
+    assert "12 of 30 samples score 0.0;  10 of 40 could not be scored and are not shown" in said
+    assert "nothing to find, and nothing found: right  ·  a" in said
+
+
+def test_what_the_model_painted_stands_between_truth_and_answer(full, tmp_path, monkeypatch):
+    green = np.zeros((2, 16, 16, 3), np.uint8)
+    green[0, ..., 1] = 255
+    out = sheet(full, [picture(drawing=green)], tmp_path / "drawn.png")
+    assert coloured(out, "#00ff00") == pytest.approx((200 * report.SIDE) ** 2, rel=0.05)
+    said = [text for text, _ in words(monkeypatch, full, [picture(drawing=green)], tmp_path / "a.png")]
+    named = [text for text in said if text in ("photo", "truth", "drawn by the model", "answer")]
+    assert named == ["photo", "truth", "drawn by the model", "answer"]
+
+
+# ------------------------------------------------------------------------------------------------ nothing collides
+
+LONG = "the large striped purple cube that is left of the checkered green box which is behind the rightmost sphere " * 2
+
+
+def boxes(monkeypatch, *args):
+    """The place of every text of a sheet, (text, (x0, y0, x1, y1)) in pixels, and the size of the page."""
+    from matplotlib.text import Text
+
+    placed, size = {}, []
+    draw = Text.draw
+
+    def note(self, renderer):
+        draw(self, renderer)
+        if self.get_text().strip() and self.get_visible():
+            placed[id(self)] = (self.get_text(), self.get_window_extent(renderer).extents)
+            size[:] = [renderer.width, renderer.height]
+
+    monkeypatch.setattr(Text, "draw", note)
+    sheet(*args)
+    return list(placed.values()), size
+
+
+@pytest.mark.parametrize("text", ["cube", LONG, "x" * 300], ids=["short", "long", "unbroken"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_no_text_runs_into_another_or_off_the_page(tmp_path, monkeypatch, text, count):
+    name = "a_very_long_name_of_a_plugin_that_somebody_wrote"
+    made = record(
+        tmp_path / "runs",
+        np.linspace(0, 0.95, 60),
+        model=name,
+        weights=name,
+        aug=name,
+        result_contribution=CONTRIBUTION,
+        result_timestep_mass=[0.02] * 9 + [0.82],
+        result_curve={"t": [900, 500, 0], "metrics": {"oiou": [0.2, None, 0.5], "miou": [0.1, 0.3, 0.4]}},
+        result_read_at={"rule": "final", "index": 2, "t": 0},
+        result_slices={
+            "level": {f"{name} {k}": {"samples": 9, "metrics": {"oiou": k / 12, "miou": k / 13}} for k in range(12)}
+        },
+    )
+    pictures = [
+        picture(id=f"{group}/{k}", text=text, group=group, drawing=np.zeros((1, 8, 8, 3), np.uint8))
+        for group in ("random", "best", "worst")
+        for k in range(count)
+    ]
+    placed, (width, height) = boxes(monkeypatch, made, pictures, tmp_path / "a.png")
+    assert len(placed) > 60
+    for text, (x0, y0, x1, y1) in placed:
+        assert min(x0, y0) >= 0, text
+        assert x1 <= width, text
+        assert y1 <= height, text
+    slack = 2  # pixels of 200 to the inch: boxes of neighbouring lines may touch
+    for k, (one, a) in enumerate(placed):
+        for other, b in placed[k + 1 :]:
+            apart = a[2] <= b[0] + slack or b[2] <= a[0] + slack or a[3] <= b[1] + slack or b[3] <= a[1] + slack
+            assert apart, f"{one!r} runs into {other!r}"
 
 
 def test_numbers_such_as_depth_are_drawn_on_one_scale(full, tmp_path):
     near, far = np.full((8, 8), 1.0), np.full((8, 8), 9.0)
     out = sheet(full, [picture(truth=near, prediction=far)], tmp_path / "depth.png")
-    side = 200 * report._PICTURE
+    side = 200 * report.SIDE
     for colour in ("#00224e", "#fee838"):  # both ends of cividis
         assert coloured(out, colour) == pytest.approx(side**2, rel=0.05)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import bench
@@ -39,6 +40,7 @@ def test_the_main_job_trains_measures_trains_again_and_leaves_a_record(main_job)
     assert result["timestep_mass"] == pytest.approx(result["contribution"]["group_probabilities"])
     assert result["curve"]["t"] == [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]
     assert set(record.provenance["attempts"].values()) == {1}
+    assert None not in record.provenance["seconds"].values()
     assert len(record.statistics.ids) == 6
 
 
@@ -49,6 +51,60 @@ def test_a_finished_run_is_not_done_again(main_job, sd15):
     assert again.computed == 0
     assert again.records[plan.id].body == finished.records[plan.id].body
     assert {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("file", ["record.json", "statistics.npz"])
+def test_a_damaged_record_is_made_again_from_its_finished_stages(main_job, sd15, tmp_path, capsys, file):
+    runs, _, (plan,), finished = main_job
+    copied = shutil.copytree(runs, tmp_path / "runs")
+    damaged = copied / "records" / plan.id / file
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    at, _, again = bench.run(bench.request(sd15, MAIN), copied)
+    assert (again.computed, again.failures) == (0, {})
+    assert again.records[plan.id].result == finished.records[plan.id].result
+    assert len(again.records[plan.id].statistics.ids) == 6
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"the record of {plan.id} is damaged and is made again" in told
+    assert at.done(plan)
+
+
+def test_a_record_of_another_cell_does_not_stand_for_this_one(main_job, sd15, tmp_path):
+    runs, _, (plan,), _ = main_job
+    copied = shutil.copytree(runs, tmp_path / "runs")
+    file = copied / "records" / plan.id / "record.json"
+    file.write_text(file.read_text().replace(f'"cell": "{plan.key}"', f'"cell": "{plan.key[:12] + "0" * 52}"'))
+    loaded, _ = bench.plans(bench.request(sd15, MAIN), copied)
+    at = bench.Bench(loaded.registry, loaded.hooks, copied, progress=bench.Progress(quiet=True))
+    assert not at.done(plan)
+    assert "another cell" in at.damage(plan)
+
+
+def test_a_record_says_what_was_given_and_what_defaulted(main_job):
+    *_, (plan,), finished = main_job
+    options = finished.records[plan.id].provenance["options"]
+    assert not options["given"].keys() & options["defaulted"].keys()
+    assert options["given"] == {
+        **{"task": "ris", "dataset": "dots", "model": "instruct_pix2pix", "weights": "perception_stats"},
+        **{"aug": "linear", "model.path": plan.cell["model"].options["path"]},
+        **{f"budget.{name}": value for name, value in bench.SMALL.items()},
+    }
+    filled = options["defaulted"]
+    assert (filled["weights.groups"], filled["aug.intensity"], filled["budget"], filled["seed"]) == (
+        10,
+        1.0,
+        "quick",
+        0,
+    )
+    assert (filled["target"], filled["corruption"].split("+")[0][:8], filled["split"]) == ("x0", "location", "val")
+
+
+def test_a_field_that_is_given_its_default_is_given(sd15, tmp_path):
+    asked = bench.request(sd15, {"weights": ["uniform:scaling=prob"]}, given=frozenset({"seeds", "budget"}))
+    options = bench.plans(asked, tmp_path)[1][0].cell.options
+    assert {"weights.scaling", "seed", "budget"} <= options["given"].keys()
+    assert options["given"]["budget"] == "quick"
+    assert "read_at" in options["defaulted"]
 
 
 def test_cells_share_their_source_and_its_statistics(main_job, sd15):
@@ -146,6 +202,45 @@ def test_a_cell_that_diverges_fails_alone(sd15, tmp_path):
     assert list(finished.failures) == [planned[0].id]
     assert isinstance(finished.failures[planned[0].id], training.Diverged)
     assert list(finished.records) == [planned[1].id]
+
+
+class Watches:
+    """Keeps the order of cells, and refuses those of one weighting."""
+
+    def __init__(self, refused: str) -> None:
+        self.refused, self.seen = refused, []
+
+    @hookimpl
+    def addp_bench_run_started(self, cell):
+        self.seen.append(f"started {cell.name('weights')}")
+        if cell.name("weights") == self.refused:
+            raise RuntimeError("not this one")
+
+    @hookimpl
+    def addp_bench_run_finished(self, record):
+        self.seen.append(f"finished {record['result']['choices']['weights']['name']}")
+
+
+def test_a_hook_that_raises_fails_its_own_cell_and_each_cell_begins_in_its_turn(sd15, tmp_path):
+    loaded = load([bench.DOTS])
+    loaded.hooks.register(watches := Watches("last_group"))
+    asked = bench.request(sd15, {"weights": ["last_group", "uniform", "diffusion"]})
+    _, (first, *others), finished = bench.run(asked, tmp_path, loaded)
+    expected = ["started last_group", "started uniform", "finished uniform", "started diffusion", "finished diffusion"]
+    assert watches.seen == expected
+    assert {id_: str(error) for id_, error in finished.failures.items()} == {first.id: "not this one"}
+    assert list(finished.records) == [plan.id for plan in others]
+    own = next(s for s in first.stages() if s.kind == "train")
+    assert not (tmp_path / "stages" / own.name).exists(), "nothing is made for a cell that was not begun"
+
+
+def test_a_stage_that_another_cell_needs_is_made_although_its_first_cell_was_refused(sd15, tmp_path):
+    loaded = load([bench.DOTS])
+    loaded.hooks.register(Watches("uniform"))
+    asked = bench.request(sd15, {"weights": ["uniform", "perception_stats"], "target": ["x0"]})
+    _, (uniform, stats), finished = bench.run(asked, tmp_path, loaded)
+    assert list(finished.failures) == [uniform.id]
+    assert list(finished.records) == [stats.id]
 
 
 def test_a_learning_rate_that_breaks_the_network_is_said_so(sd15, tmp_path):

@@ -42,12 +42,21 @@ def test_a_file_says_what_flags_say(tmp_path):
     assert (first.split, second.split) == ("val", "stats")
     assert second.overrides["limit"] == 4
     assert (first.trained_on, second.trained_on) == (None, "dots")
+    assert first.given == {"seeds", "budget", "split"}
+    assert second.given == {"seeds", "budget", "split", "trained_on"}
 
 
 def test_flags_win_over_the_file(tmp_path):
-    changes = {"budget": "quick", "overrides": {"lr": 0.5}, "axes": {"aug": ["constant"]}}
+    changes = {
+        "budget": "quick",
+        "read_at": "final",
+        "given": frozenset({"budget", "read_at"}),
+        "overrides": {"lr": 0.5},
+        "axes": {"aug": ["constant"]},
+    }
     first, _ = read(written(tmp_path, GRID), changes)
     assert first.budget == "quick"
+    assert first.given == {"seeds", "budget", "split", "read_at"}
     assert first.overrides["lr"] == 0.5
     assert first.axes["aug"] == ["constant"]
     assert first.axes["weights"] == ["uniform", "diffusion:scaling=loss"]

@@ -33,7 +33,7 @@ class Listed(NamedTuple):
 COMMANDS = {
     "Work": {
         "run": Listed("addp_bench.cli.running:run", "Train and judge every combination that is asked for."),
-        "plan": Listed("addp_bench.cli.running:plan", "Say what run would do; do nothing."),
+        "plan": Listed("addp_bench.cli.planning:plan", "Say what run would do; do nothing."),
         "predict": Listed("addp_bench.cli.running:predict", "Let a trained cell answer for a photograph."),
     },
     "Results": {

@@ -38,10 +38,14 @@ def why(cell: str | None, **given: Any) -> None:
 
     known = {r.id: r for r in records.load_all(given["runs"].absolute()).records}
     if cell is not None:
-        asked = {(found := records.find(known.values(), cell)).id: _of_record(found)}
+        found = records.find(known.values(), cell)
+        asked = {found.id: _of_record(found)}
+        options = {found.id: found.provenance.get("options")}
     else:
-        asked = {plan.id: _of_plan(plan) for plan in prepare(given)[1]}
-    answers = []
+        plans = prepare(given)[1]
+        asked = {plan.id: _of_plan(plan) for plan in plans}
+        options = {plan.id: plan.cell.options for plan in plans}
+    answers: list[dict[str, Any]] = []
     for name, parts in asked.items():
         others = {other: _of_record(record) for other, record in known.items() if other != name}
         closest = nearest(parts, others)
@@ -51,6 +55,7 @@ def why(cell: str | None, **given: Any) -> None:
                 "done": name in known,
                 "nearest": closest[0] if closest else None,
                 "differences": [vars(d) for d in closest[1]] if closest else [],
+                "options": options[name],
             }
         )
     if given["json"]:
@@ -58,6 +63,9 @@ def why(cell: str | None, **given: Any) -> None:
         return
     for one in answers:
         _say(one)
+        if one["options"]:
+            said = [f"{name}={value}" for name, value in one["options"]["given"].items()]
+            click.echo(f"given: {', '.join(said) or 'nothing'}; everything else is a default")
 
 
 def _say(one: Mapping[str, Any]) -> None:

@@ -83,6 +83,8 @@ def show(
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records that meet every such condition.")
 @click.option("--reference", multiple=True, metavar="FIELD=VALUE", help="Compare rows with the one that meets these.")
 @click.option("--sort", metavar="METRIC", help="Order rows by another metric; ranks stay those of the headline.")
+@click.option("--group-by", metavar="ATTRIBUTE", help="Columns by what the samples are: level, kind, plural, ...")
+@click.option("--metric", metavar="METRIC", help="With --group-by: the metric shown, instead of the headline.")
 @click.option(
     "--format",
     "style",
@@ -98,6 +100,8 @@ def leaderboard(
     where: Sequence[str],
     reference: Sequence[str],
     sort: str | None,
+    group_by: str | None,
+    metric: str | None,
     style: str,
     json: bool,
     plugin: Sequence[Path],
@@ -109,13 +113,18 @@ def leaderboard(
     A FIELD is a kind of plugin (weights=min_snr), an option of one (weights.scaling=loss), or one of cell, split,
     protocol, budget, seed, sampling_steps, read_at, precision. Values after a comma are alternatives.
 
+    On a terminal that is too narrow, columns are left out and named below the table; every other format holds all.
+
     \b
     Examples:
       addp-bench leaderboard --task ris --reference weights=uniform --reference aug=none
       addp-bench leaderboard --where weights=uniform,perception_stats --format markdown
+      addp-bench leaderboard --task ris --group-by level --metric miou
     """
     from addp_bench import records, tables
 
+    if metric and not group_by:
+        raise click.UsageError("--metric chooses what --group-by shows; without it every metric has its column")
     found = records.load_all(runs)
     for why in found.broken.values():
         click.echo(f"left out: {why}", err=True)
@@ -125,13 +134,21 @@ def leaderboard(
         for columns in (hooks.addp_bench_columns(records=_bodies(found)) if hooks else ())
         for k, v in columns.items()
     }
-    table = tables.leaderboard(found.records, [*(f"task={t}" for t in task), *where], reference, extra=extra)
+    table = tables.leaderboard(
+        found.records,
+        [*(f"task={t}" for t in task), *where],
+        reference,
+        extra=extra,
+        by=group_by or "",
+        of=metric or "",
+    )
     if sort:
         table = _sorted(table, sort)
     style = "json" if json else style
     rows = [{**section.heading, **row} for section in table.sections for row in section.rows]
     own = hooks.addp_bench_render(rows=rows, style=style) if hooks else None
-    click.echo(tables.render(table, style) if own is None else own)
+    width = shutil.get_terminal_size((0, 0)).columns or None  # none where the table goes into a file or a pipe
+    click.echo(tables.render(table, style, width) if own is None else own)
 
 
 @click.command()

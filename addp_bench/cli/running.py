@@ -1,4 +1,4 @@
-"""run, plan and predict: commands that compute, or say what would be computed."""
+"""run and predict: commands that compute; and what every command that takes a request shares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
-from addp_bench.errors import BadOption, NothingSelected
+from addp_bench.errors import BadOption, BadRequest, BenchError, NothingSelected
 from addp_bench.spec import Request, parse_seeds
 
 if TYPE_CHECKING:
@@ -147,43 +147,6 @@ def run(**given: Any) -> int:
 
 
 @click.command()
-@click.argument("spec", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@request_options
-@place_options
-@json_option
-@plugin_options
-def plan(**given: Any) -> None:
-    """Say what `run` with the same options would do: cells done, to do, shared stages, impossible ones. Does nothing.
-
-    \b
-    Example:
-      addp-bench plan --task ris --weights all --aug none --aug linear
-    """
-    bench, plans, impossible = prepare(given)
-    rows = []
-    claimed: set[str] = set()
-    for one in plans:
-        needed = [] if bench.done(one) else bench.needed(one)
-        fresh = [s for s in needed if s.key not in claimed]
-        shared = [s for s in needed if s.key in claimed]
-        claimed |= {s.key for s in fresh}
-        rows.append(
-            {
-                "cell": one.id,
-                "what": one.cell.describe(),
-                "state": "done" if bench.done(one) else "to do",
-                "stages": [s.name for s in fresh],
-                "shared": [s.name for s in shared],
-                "seconds": _estimate(bench, fresh),
-            }
-        )
-    if given["json"]:
-        answer({"cells": rows, "impossible": [{"what": w, "why": y} for w, y in impossible]})
-        return
-    _show_plan(rows, impossible)
-
-
-@click.command()
 @click.option("--cell", required=True, help="Id of a finished cell, or the beginning of it.")
 @click.option("--image", required=True, type=click.Path(path_type=Path), help="A photograph.")
 @click.option("--text", default="", help="Words that say what is asked for.")
@@ -236,8 +199,14 @@ def _bench(given: Mapping[str, Any]) -> Bench:
         device=_device(given["device"]),
         batch=given.get("eval_batch", 64),
         progress=Progress(),
-        given={k: str(v) for k, v in given.items() if v is not None and v is not False and v != ()},
+        given={name: str(value) for name, value in given.items() if _written(name)},
     )
+
+
+def _written(parameter: str) -> bool:
+    """Whether a parameter of the running command came from the command line or the environment."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
 
 
 def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]]]:
@@ -252,7 +221,16 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     cells = [cell for resolution in found for cell in resolution.cells]
     bench.hooks.hook.addp_bench_cells(cells=cells)
     planner = Planner(bench.registry, bench.runs.root, cards)
-    plans = {plan.key: plan for plan in (planner.plan(cell) for cell in cells)}
+    plans: dict[str, Plan] = {}
+    problems: list[str] = []
+    for cell in cells:
+        try:
+            one = planner.plan(cell)
+            plans[one.key] = one
+        except BenchError as wrong:
+            problems.append(str(wrong))
+    if problems:
+        raise BadRequest(list(dict.fromkeys(problems)))
     impossible = [pair for resolution in found for pair in resolution.impossible]
     return bench, list(plans.values()), list(dict.fromkeys(impossible))
 
@@ -269,6 +247,7 @@ def _requests(given: Mapping[str, Any]) -> list[Request]:
         **{name: given[name] for name in ("sampling_seed", "budget", "split", "protocol", "read_at", "precision")},
     }
     changes = {name: value for name, value in said.items() if value is not None}
+    changes["given"] = frozenset(changes) - {"axes", "overrides"}
     if given["spec"] is not None:
         from addp_bench.specfile import read
 
@@ -282,44 +261,20 @@ def _device(asked: str | None) -> str:
     if asked is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=asked)
-    except (RuntimeError, AssertionError) as refused:
-        raise BadOption(f"--device {asked}: {str(refused).splitlines()[0]}") from refused
+        float(torch.ones(1, device=asked))  # `meta` makes tensors too, but they hold nothing
+    except (RuntimeError, AssertionError, ImportError) as refused:
+        why = str(refused).splitlines()[0]
+        raise BadOption(f"--device {asked}: torch cannot compute there ({why}). Here are: {_devices()}") from refused
     return asked
 
 
-def _estimate(bench: Bench, stages: Sequence[Any]) -> float | None:
-    """Seconds these stages take, from what such stages took here before; None when one was never timed."""
-    from addp_bench.estimates import seconds
+def _devices() -> str:
+    """What --device may be on this machine."""
+    import torch
 
-    found = [seconds(stage, bench.device) for stage in stages]
-    return None if any(f is None for f in found) else round(sum(f for f in found if f is not None), 1)
-
-
-def _show_plan(rows: Sequence[Mapping[str, Any]], impossible: Sequence[tuple[str, str]]) -> None:
-    from tabulate import tabulate
-
-    from addp_bench.progress import duration
-
-    table = [
-        [
-            r["cell"],
-            r["what"],
-            r["state"],
-            " ".join(r["stages"]) or "-",
-            len(r["shared"]),
-            "-" if not r["stages"] else duration(r["seconds"]) if r["seconds"] is not None else "not known yet",
-        ]
-        for r in rows
-    ]
-    headers = ["cell", "what", "state", "stages to compute", "shared", "time"]
-    click.echo(tabulate(table, headers, "simple", maxcolwidths=[None, 50, None, 40, None, None]))
-    todo = [r for r in rows if r["state"] == "to do"]
-    known = [r["seconds"] for r in todo if r["seconds"] is not None]
-    total = f", about {duration(sum(known))}" if len(known) == len(todo) and todo else ""
-    click.echo(f"\n{len(rows) - len(todo)} done, {len(todo)} to do{total}, {len(impossible)} impossible")
-    for what, why in impossible:
-        click.echo(f"impossible: {what}\n  {why}")
+    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    others = [("xpu", torch.xpu.is_available()), ("mps", torch.backends.mps.is_available())]
+    return ", ".join(["cpu", *cuda, *(name for name, there in others if there)])
 
 
 def _after(finished: Finished, plans: Sequence[Plan], given: Mapping[str, Any], bench: Bench, *, as_json: bool) -> None:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from .dataset import Tabletop
 
 COLUMNS = 5  # examples of each level
+MEANING = {
+    "L0": "the only one of its class",
+    "L1": "others of its class, told apart by colour",
+    "L2": "others of its class and colour, told apart by size or pattern",
+    "L3": "an identical twin, so that a relation is needed",
+    "L4": "a minimal pair: the same words in another order mean another object",
+    "plural": "several objects at once",
+    "none": "no such object: nothing is to be found",
+}
 
 
 def draw(dataset: Tabletop, split: str, file: Path, skip: int = 0) -> None:
@@ -23,19 +32,23 @@ def draw(dataset: Tabletop, split: str, file: Path, skip: int = 0) -> None:
     from matplotlib.figure import Figure
 
     chosen = _examples(dataset, split, skip)
-    figure = Figure(figsize=(3.6 * COLUMNS, 2.25 * len(LEVELS)), layout="constrained")
-    axes = figure.subplots(len(LEVELS), 2 * COLUMNS)
-    for row, level in enumerate(LEVELS):
-        for column in range(COLUMNS):
-            photograph, answer = axes[row, 2 * column], axes[row, 2 * column + 1]
-            photograph.axis("off")
-            answer.axis("off")
-            if column < len(chosen[level]):
-                sample = chosen[level][column]
-                photograph.imshow(sample.image)
-                answer.imshow(overlaid(sample.image, sample.truth))
-                title = textwrap.fill(f"{level}: {sample.text}", 44)
-                photograph.set_title(title, fontsize=8, loc="left", wrap=False)
+    figure = Figure(figsize=(3.6 * COLUMNS, 0.6 + 2.75 * len(LEVELS)), layout="constrained")
+    title = f"tabletop, split {split}: each photograph, and beside it the answer in the light"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=15, fontweight="bold")
+    strips = np.ravel(np.asarray(figure.subfigures(len(LEVELS), 1, hspace=0.03)))
+    for level, strip in zip(LEVELS, strips):
+        strip.suptitle(f"{level}: {MEANING[level]}", x=0.01, ha="left", fontsize=11, fontweight="bold")
+        axes = strip.subplots(1, 2 * COLUMNS)
+        for shown in axes:
+            shown.axis("off")
+        for column, sample in enumerate(chosen[level]):
+            photograph, answer = axes[2 * column], axes[2 * column + 1]
+            photograph.imshow(sample.image)
+            answer.imshow(overlaid(sample.image, sample.truth))
+            lines = textwrap.fill(sample.text, 46)
+            photograph.set_title(lines, fontsize=9, loc="left", wrap=False, parse_math=False)
+            if not sample.truth.any():
+                answer.text(0.5, 0.5, "nothing", color="white", ha="center", va="center", transform=answer.transAxes)
     figure.savefig(file, dpi=110)
 
 

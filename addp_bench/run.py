@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from addp_bench import cache, estimates, evaluation, provenance, records
+from addp_bench import cache, estimates, evaluation, outcome, provenance, records
 from addp_bench.contribution import Contribution, estimate
 from addp_bench.errors import BadData
 from addp_bench.home import home
@@ -22,8 +22,8 @@ from addp_bench.progress import Progress, duration
 from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
-from addp_bench.stages import Plan, placeless
-from addp_bench.statistics import STATISTICS, Statistics, read_statistics
+from addp_bench.stages import Plan
+from addp_bench.statistics import STATISTICS, read_statistics
 from addp_bench.store import Stage, Store, write_bytes, write_json
 from addp_bench.timesteps import group_mass
 from addp_bench.training import Batches, Recipe, Trainer, train
@@ -135,9 +135,9 @@ class Bench:
                 needs.append(stage.name)
             jobs[plan.id] = Job(plan.id, tuple(needs), self._closing(plan))
         cells = {plan.id for plan in waiting}
-        for outcome in executor.run(list(jobs.values())):
-            if outcome.error is not None and outcome.job.name in cells:
-                failures[outcome.job.name] = outcome.error
+        for ended in executor.run(list(jobs.values())):
+            if ended.error is not None and ended.job.name in cells:
+                failures[ended.job.name] = ended.error
                 if stop:
                     break
         found = {plan.id: records.load(self.record_folder(plan)) for plan in plans if self.done(plan)}
@@ -355,55 +355,23 @@ class Bench:
     # ------------------------------------------------------------------ records
 
     def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
-        """The part of a record that is identical at equal device, versions and thread count."""
-        statistics = scores.statistics
-        count = len(statistics.ids)
-        budget = cell.budget
-        training = None
-        contribution = mass = None
-        if cell.denoises:
-            train_stage = stage.inputs[0].input("train")
-            log = json.loads((self.folder(train_stage) / "log.json").read_text())
-            training = {
-                "dataset": placeless(cell.dataset("train")),
-                "split": cell.splits["train"],
-                "samples": log["samples"],
-                "steps": log["steps"],
-                "batch_size": budget.batch_size,
-                "lr": budget.lr,
-                "warmup": budget.warmup,
-                "ema": budget.ema,
-                "precision": cell.precision,
-            }
-            measured = self._measured(train_stage, cell)
-            contribution = measured.to_json() if measured else None
-            mass = json.loads((self.folder(train_stage) / "timesteps.json").read_text())["mass"]
-        data = self.build("dataset", cell)
-        return {
-            "task": cell.name("task"),
-            "dataset": {
-                **placeless(cell["dataset"]),
-                "split": cell.splits["eval"],
-                "fingerprint": data.card().fingerprint,
-            },
-            "protocol": {"version": 1, **stage.spec["protocol"]},
-            "budget": budget.name,
-            "choices": {
-                **{k: placeless(c) for k, c in cell.choices.items() if k not in ("task", "dataset")},
-                **({"corruption": [placeless(c) for c in cell.corruption]} if cell.denoises else {}),
-            },
-            "training": training,
-            "seed": cell.seed,
-            "sampling_steps": budget.sampling_steps if cell.denoises else None,
-            "read_at": _read_at(cell, scores),
-            "samples": {"asked": count, "scored": count, "failed": 0},
-            "metrics": {m.id: _entry(m, statistics, np.ones((1, count))) for m in metrics},
-            "slices": _slices(metrics, statistics),
-            "curve": {"t": list(scores.timesteps), "metrics": _plain(scores.curve)} if scores.timesteps else None,
-            "contribution": contribution,
-            "timestep_mass": mass,
-            "uses_truth": self._truthful(cell),
-        }
+        return outcome.result(
+            cell,
+            stage.spec["protocol"],
+            self.build("dataset", cell).card().fingerprint,
+            metrics,
+            scores,
+            self._taught(stage.inputs[0].input("train"), cell) if cell.denoises else None,
+            self._truthful(cell),
+        )
+
+    def _taught(self, stage: Stage, cell: Cell) -> outcome.Taught:
+        """What the record of a cell says of its train stage."""
+        log, timesteps = (
+            json.loads((self.folder(stage) / f"{name}.json").read_text()) for name in ("log", "timesteps")
+        )
+        measured = self._measured(stage, cell)
+        return outcome.Taught(log["samples"], log["steps"], timesteps["mass"], measured.to_json() if measured else None)
 
     def _truthful(self, cell: Cell) -> list[str]:
         """Kinds whose plugin looked at the truth."""
@@ -446,40 +414,3 @@ def _mass(recipe: Recipe) -> list[float] | None:
         return None
     effective = probabilities * recipe.draws.loss_weights  # type: ignore[attr-defined]  # a VectorDraws has both
     return [round(float(m), 9) for m in group_mass(effective / effective.sum(), evaluation.GROUPS)]
-
-
-def _entry(metric: Metric, statistics: Statistics, counts: np.ndarray) -> dict[str, Any]:
-    value = float(metric.value(statistics.columns, counts)[0])
-    return records.metric_entry(metric, value, reason="no sample could be scored" if np.isnan(value) else "")
-
-
-def _slices(metrics: Sequence[Metric], statistics: Statistics) -> dict[str, Any]:
-    """Metrics by every attribute that takes between two and twelve values and is no number."""
-    found: dict[str, Any] = {}
-    for name, column in statistics.attributes.items():
-        values = np.unique(column)
-        if column.dtype.kind in "iuf" or not 2 <= len(values) <= 12:
-            continue
-        found[name] = {}
-        for value in values:
-            chosen = {k: c[column == value] for k, c in statistics.columns.items()}
-            found[name][str(value)] = {
-                "samples": int((column == value).sum()),
-                "metrics": _plain({m.id: float(m.value(chosen)) for m in metrics}),
-            }
-    return found
-
-
-def _plain(values: Any) -> Any:
-    """NaN as null, all the way down."""
-    if isinstance(values, Mapping):
-        return {k: _plain(v) for k, v in values.items()}
-    if isinstance(values, Iterable) and not isinstance(values, str):
-        return [_plain(v) for v in values]
-    return None if isinstance(values, float) and np.isnan(values) else values
-
-
-def _read_at(cell: Cell, scores: evaluation.Scores) -> dict[str, Any] | None:
-    if not cell.denoises:
-        return None
-    return {"rule": cell.read_at, "index": scores.read, "t": scores.timesteps[scores.read]}

@@ -25,6 +25,7 @@ LAYERS = (
     ("loading", "catalogue", "resolve", "training", "evaluation", "records", "cache", "provenance", "differences"),
     (
         "stages",
+        "outcome",
         "run",
         "reopen",
         "ceiling",

@@ -215,10 +215,10 @@ class Tiny(InstructPix2Pix):
     """
 
     guidance: ClassVar[str] = "image_text:image=1.5:text=3.0"  # ADDP's weights for a network that predicts x0
-    # on two CPU cores the first job takes about five minutes, and a standard cell about twelve
+    # on two CPU cores the first job takes about five minutes, and a standard cell about ten
     budgets: ClassVar[Mapping[str, Budget]] = {
         "quick": Budget("quick", 350, 32, 5e-4, 30, 2000, 200, 20, 0.99, 150),
-        "standard": Budget("standard", 1500, 64, 6e-4, 100, 12000, 1000, 20, 0.995, 1000),
+        "standard": Budget("standard", 1000, 64, 6e-4, 100, 12000, 1000, 20, 0.995, 1000),
         "paper": _PAPER,
     }
 

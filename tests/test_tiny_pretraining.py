@@ -20,6 +20,7 @@ from addp_bench.baselines.tiny import (
     vocabulary,
 )
 from addp_bench.baselines.tiny.drawings import KINDS, draw
+from addp_bench.tasks.tabletop.splits import HELD_OUT
 from addp_bench.tasks.tabletop.words import VOCABULARY
 
 EDIT, GENERATE = tiny.WEIGHTS / "edit", tiny.WEIGHTS / "generate"
@@ -66,12 +67,11 @@ def test_every_word_is_one_token_and_anything_else_still_has_tokens(folder):
     assert len(tokenizer("zebra-crossing é").input_ids) > 4
 
 
-def test_the_noise_is_stable_diffusions_at_a_shifted_ratio():
+def test_the_noise_is_stable_diffusions_and_ends_without_signal():
     scheduler = DDIMScheduler.from_pretrained(EDIT / "scheduler", local_files_only=True)
-    kept = scheduler.alphas_cumprod.double()
-    ratio = (kept / (1 - kept))[[0, 250, 500, 999]]
-    by_hand = torch.tensor([1175.4706, 2.0655346, 0.38185044, 0.0046819167], dtype=torch.float64) * networks.SHIFT
-    assert torch.allclose(ratio, by_hand, rtol=5e-4)
+    kept = scheduler.alphas_cumprod.double().sqrt()
+    sd = torch.tensor([0.99957491, 0.82084872, 0.52567355, 0.06826491], dtype=torch.float64)  # at 0, 250, 500, 999
+    assert torch.allclose(kept[[0, 250, 500, 999]], (sd - sd[-1]) * sd[0] / (sd[0] - sd[-1]), atol=1e-5)
 
 
 def test_surgery_leaves_the_output_as_it_was():
@@ -115,6 +115,7 @@ def test_instructions_name_no_drawing_colour_and_mirror_with_the_picture():
     said = set(" ".join(editing.read(made["sayings"][:, 0])).split())
     assert said <= {*VOCABULARY, *vocabulary.TASK_WORDS}
     assert not said & {"red", "magenta", "white", "black", "left of", "behind"}
+    assert not [pair for pair in HELD_OUT if " ".join(pair) in " ".join(editing.read(made["captions"].flatten(0, 1)))]
     pairs = (made["before"] >= 0).nonzero()[:, 0]
     assert made["after"][pairs].max() < len(made["images"])
 

@@ -19,6 +19,7 @@ from addp_bench.tasks.tabletop.programs import All, Facts, Kind, denotes
 from addp_bench.tasks.tabletop.render import render
 from addp_bench.tasks.tabletop.scenes import World, arrange, pick, sample_label, seen
 from addp_bench.tasks.tabletop.solids import PATTERNS, SHAPES, SIZES, Scene
+from addp_bench.tasks.tabletop.splits import MAIN_PAIRS
 from addp_bench.tasks.tabletop.words import STYLES, words
 
 from . import language
@@ -29,7 +30,7 @@ IMAGES = 1 + EDITS  # base and edited, in this order
 CAPTIONS = 2  # of each image
 SAYINGS = 2  # of each pair
 PAIRS = 2 * EDITS  # of each base: there and back; -1 where there is no way back
-_WORLD = World()
+_WORLD = World(pairs=MAIN_PAIRS)  # nothing here is drawn or named that `heldout_pairs` keeps for itself
 
 
 def crowded(rng: np.random.Generator) -> Scene:
@@ -38,11 +39,12 @@ def crowded(rng: np.random.Generator) -> Scene:
         shape, colour, size, pattern = sample_label(rng, _WORLD)
         labels = [(shape, colour, size, pattern)]
         if rng.random() < 0.5:
-            labels.append((shape, pick(rng, _WORLD.colours), pick(rng, SIZES), pick(rng, PATTERNS)))
+            labels.append((shape, pick(rng, _WORLD.colours_of(shape)), pick(rng, SIZES), pick(rng, PATTERNS)))
         if rng.random() < 0.4:
             labels.append((shape, colour, pick(rng, SIZES), pick(rng, PATTERNS)))
         if rng.random() < 0.4:
-            labels.append((pick(rng, SHAPES), colour, pick(rng, SIZES), pick(rng, PATTERNS)))
+            same = [other for other in SHAPES if _WORLD.allows(colour, other)]
+            labels.append((pick(rng, same), colour, pick(rng, SIZES), pick(rng, PATTERNS)))
         while len(labels) < 3 or (len(labels) < 6 and rng.random() < 0.45):
             labels.append(sample_label(rng, _WORLD))
         scene = arrange(rng, _WORLD, labels)
@@ -53,9 +55,13 @@ def crowded(rng: np.random.Generator) -> Scene:
 def edited(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scene, list[str], list[str]]:
     """An edited scene, ways to say the edit, and ways to say the way back (none where it has no unique wording)."""
     chance, k = rng.random(), int(rng.integers(len(facts)))
-    target = language.describe(facts, k, rng)
-    if chance < 0.05 and (nothing := language.absent(facts, rng)) is not None:
-        return scene, [_paint(nothing, pick(rng, _WORLD.colours), rng) for _ in range(SAYINGS)], []
+    target = language.describe(facts, k, _WORLD, rng)
+    if chance < 0.05 and (nothing := language.absent(facts, _WORLD, rng)) is not None:
+        return (
+            scene,
+            [_paint(nothing, pick(rng, _WORLD.colours_of(str(nothing.shape))), rng) for _ in range(SAYINGS)],
+            [],
+        )
     if chance < 0.15 and (several := _several(scene, facts, rng)) is not None:
         return several
     if target is None:
@@ -69,13 +75,18 @@ def edited(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scene,
             there, back = ways
             said = [_moved(target, there, rng) for _ in range(SAYINGS)]
             return moved, said, [_moved(target, back, rng) for _ in range(SAYINGS)]
-    colour = pick(rng, [c for c in _WORLD.colours if c != scene.solids[k].colour])
+    colour = pick(rng, _others(scene.solids[k].shape, scene.solids[k].colour))
     after = recolour(scene, k, colour)
     labels = list(facts.labels)
     labels[k] = (labels[k][0], colour, *labels[k][2:])
-    painted = language.describe(replace(facts, labels=tuple(labels)), k, rng)
+    painted = language.describe(replace(facts, labels=tuple(labels)), k, _WORLD, rng)
     said = [_paint(target, colour, rng) for _ in range(SAYINGS)]
     return after, said, [_paint(painted, scene.solids[k].colour, rng) for _ in range(SAYINGS)] if painted else []
+
+
+def _others(shape: str, colour: str) -> list[str]:
+    """The colours that a solid of this shape and colour may be given."""
+    return [other for other in _WORLD.colours_of(shape) if other != colour]
 
 
 def _several(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scene, list[str], list[str]] | None:
@@ -85,7 +96,7 @@ def _several(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scen
     found = denotes(kind, facts)
     if not found or len(found) < 2:
         return None
-    new, after = pick(rng, [c for c in _WORLD.colours if c != colour]), scene
+    new, after = pick(rng, _others(shape, colour)), scene
     for k in found:
         after = recolour(after, k, new)
     said = [words(All(kind, len(found)), int(rng.integers(STYLES))) for _ in range(SAYINGS)]

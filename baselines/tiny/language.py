@@ -6,7 +6,7 @@ import numpy as np
 
 from addp_bench.tasks.tabletop.edits import caption
 from addp_bench.tasks.tabletop.programs import KEYS, YES, All, Extreme, Facts, Kind, denotes
-from addp_bench.tasks.tabletop.scenes import pick
+from addp_bench.tasks.tabletop.scenes import World, pick
 from addp_bench.tasks.tabletop.solids import Scene
 from addp_bench.tasks.tabletop.words import STYLES, words
 
@@ -27,8 +27,8 @@ def phrase(kind: Kind, rng: np.random.Generator) -> str:
     return said if said.startswith("the ") else f"the {said}"
 
 
-def describe(facts: Facts, k: int, rng: np.random.Generator) -> Kind | None:
-    """A random choice of attributes that only solid k has; None where it has a twin."""
+def describe(facts: Facts, k: int, world: World, rng: np.random.Generator) -> Kind | None:
+    """A random choice of attributes that only solid k has, naming what the world allows; None where it has a twin."""
     shape, colour, size, pattern = facts.labels[k]
     for _ in range(30):
         kind = Kind(
@@ -38,7 +38,7 @@ def describe(facts: Facts, k: int, rng: np.random.Generator) -> Kind | None:
             pattern=pattern if rng.random() < 0.4 else None,
         )
         if kind.colour is None and rng.random() < 0.3:
-            others = [label[1] for label in facts.labels if label[1] != colour]
+            others = [c for _, c, _, _ in facts.labels if c != colour and world.allows(c, shape)]
             kind = Kind(kind.shape, None, kind.size, kind.pattern, ("colour", pick(rng, others))) if others else kind
         if kind != Kind() and denotes(kind, facts) == {k}:
             return kind
@@ -46,11 +46,11 @@ def describe(facts: Facts, k: int, rng: np.random.Generator) -> Kind | None:
     return full if denotes(full, facts) == {k} else None
 
 
-def absent(facts: Facts, rng: np.random.Generator) -> Kind | None:
-    """A description that differs from a solid's in one attribute and fits no solid."""
+def absent(facts: Facts, world: World, rng: np.random.Generator) -> Kind | None:
+    """A description that differs from a solid's in one attribute, is of the world, and fits no solid."""
     shape, colour, size, _ = pick(rng, facts.labels)
-    others = [label for label in facts.labels if label[1] != colour]
-    kind = Kind(shape, pick(rng, others)[1] if others else "pink", size if rng.random() < 0.3 else None)
+    others = [c for _, c, _, _ in facts.labels if c != colour and world.allows(c, shape)]
+    kind = Kind(shape, pick(rng, others or world.colours_of(shape)), size if rng.random() < 0.3 else None)
     return kind if denotes(kind, facts) == frozenset() else None
 
 

@@ -26,8 +26,8 @@ from .autoencoder import Phase
 from .material import Material, tokenized
 from .stages import Denoiser, Recipe
 
-GENERATE = Recipe(steps=500)
-EDIT = Recipe(steps=3000, peak=8e-4, warm_up=200)
+GENERATE = Recipe(steps=1500)
+EDIT = Recipe(steps=12000, peak=8e-4)
 HELD_OUT = 7  # seed of scenes that no stage trains on
 
 
@@ -39,7 +39,7 @@ class Plan:
     """
 
     scenes: int = 4096
-    bases: int = 6016
+    bases: int = 12032
     held: int = 128
     autoencoder: tuple[Phase, ...] = autoencoder.PHASES
     generate: Recipe = GENERATE

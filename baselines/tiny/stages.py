@@ -17,7 +17,7 @@ from addp_bench.randomness import generator
 
 from . import checkpoint
 from .material import KINDS, Material
-from .networks import STEPS, light_attention, noised, shifted_betas
+from .networks import STEPS, build_scheduler, light_attention, noised
 
 KEEP_EVERY = 250  # steps between checkpoints
 TELL_EVERY = 100
@@ -32,7 +32,7 @@ class Recipe:
     """
 
     steps: int
-    batch: int = 128
+    batch: int = 64
     peak: float = 1e-3
     warm_up: int = 300
     drop: float = 0.05
@@ -113,7 +113,7 @@ def train(
     model.text_encoder.set_attn_implementation("eager")
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak, weight_decay=recipe.weight_decay, fused=True)
     average = checkpoint.Average(model.parameters(), recipe.decay)
-    kept = torch.cumprod(1 - shifted_betas(), 0).float()
+    kept = build_scheduler().alphas_cumprod
     first = 0
     if (state := checkpoint.load(state_file)) is not None:
         model.load_state_dict(state["model"])
@@ -160,8 +160,7 @@ def explained(model: Denoiser, material: Material, scale: float, count: int = 51
 
     1 - |predicted - after|^2 / |before - after|^2 in latents, summed over pairs: 0 for the photograph returned as it
     was, 1 for the edit without fault. A move's goal cannot be known, so it stays well under 1. `nothing`: mean squared
-    change where none was asked for. The noise holds no trace of the answer, as in sampling: the noisiest training step
-    does while its signal-to-noise ratio is not zero, and a model can read the answer there without reading the words.
+    change where none was asked for.
     """
     draws = generator("tiny", "explained")
     rows = torch.randperm(len(material.before), generator=draws)[:count]

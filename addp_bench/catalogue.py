@@ -111,7 +111,7 @@ def _installed(say: Callable[[str], None]) -> Catalogue:
     file, key = catalogue_file(), current_key()
     if (kept := _kept(file, key)) is not None:
         return kept
-    say("the catalogue of plugins is stale: loading every plugin once to make it again")
+    say("loading every plugin once, to make the catalogue of what there is")
     from addp_bench.loading import load
 
     made = describe(load())

@@ -39,9 +39,13 @@ def dots() -> Path:
 
 
 @pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line in this process: (exit code, stdout, stderr)."""
+def shell(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process, its output not a terminal: (exit code, stdout, stderr)."""
     from addp_bench.cli import main
+
+    monkeypatch.delenv("COLUMNS", raising=False)  # workers of pytest-xdist have it
 
     def run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:

@@ -42,7 +42,7 @@ def shell(shell):
     return run
 
 
-_STALE = "the catalogue of plugins is stale: loading every plugin once to make it again\n"
+_STALE = "loading every plugin once, to make the catalogue of what there is\n"
 
 
 @pytest.fixture

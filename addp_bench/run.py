@@ -20,7 +20,6 @@ from addp_bench.home import home
 from addp_bench.jobs import Job
 from addp_bench.progress import Progress, duration
 from addp_bench.resolve import Cell
-from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
 from addp_bench.stages import Plan
 from addp_bench.statistics import STATISTICS, read_statistics
@@ -317,12 +316,8 @@ class Bench:
         return samples, len(samples) if limit is None else min(limit, len(samples))
 
     def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
-        """Everything a training step is made of.
-
-        Raises BadOption for a target that this noise cannot be sampled with, Degenerate or BadOption for weights.
-        """
+        """Everything a training step is made of. Raises Degenerate or BadOption for weights."""
         noise, target = self.noise(cell, model), self.build("target", cell)
-        require_recoverable(noise, target)  # sampling would refuse them, after the training
         corruptions = [self.registry.build("corruption", c) for c in cell.corruption]
         return Recipe(
             noise,

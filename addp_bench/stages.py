@@ -24,7 +24,8 @@ from addp_bench import records
 from addp_bench.errors import BadData, BadOption, unknown
 from addp_bench.loading import source_files
 from addp_bench.registry import Registry
-from addp_bench.resolve import Cards, Cell
+from addp_bench.resolve import Cards, Cell, Illegal
+from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
 from addp_bench.store import Stage, Store, digest
 from addp_bench.visits import Visits
@@ -73,10 +74,12 @@ class Planner:
     def plan(self, cell: Cell) -> Plan:
         """The stage graph of a cell.
 
-        Raises BadOption for what would be found wrong only after a training: a timestep that is not visited.
+        Raises Illegal for a noise schedule that the target or the weights cannot be used with, BadOption for what would
+        be found wrong only after a training: a timestep that is not visited.
         """
         if not cell.denoises:
             return Plan(cell, self._score(cell, self._naive(cell)))
+        self._require_trainable(cell)
         self.visits.require_reading(cell)
         train = self._train(cell)
         budget = cell.budget
@@ -99,6 +102,16 @@ class Planner:
             for kind, name in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))
         }
         return dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=())
+
+    def _require_trainable(self, cell: Cell) -> None:
+        noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
+        weights = self.registry.build("weights", cell["weights"])
+        try:
+            require_recoverable(noise, target)
+            if not weights.needs_contribution:
+                weights.bind(noise, target, None)
+        except BadOption as wrong:
+            raise Illegal(str(wrong)) from wrong
 
     # ------------------------------------------------------------------ the kinds of stage
 

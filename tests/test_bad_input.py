@@ -104,6 +104,19 @@ def test_an_impossible_grid_says_why_and_ends_with_2(run, sd15):
     assert not runs.exists()
 
 
+def test_a_schedule_that_ends_in_noise_is_impossible_for_some_and_the_rest_goes_on(run, sd15):
+    silent = ("--noise", "scaled_linear:zero_snr=true")
+    code, err, runs = run(*on_dots(sd15), *silent, "--target", "epsilon")
+    assert code == 2
+    assert "Use --target v or x0" in err
+    assert not runs.exists()
+    grid = ("--target", "x0", "--weights", "uniform", "--weights", "diffusion")
+    code, err, runs = run(*on_dots(sd15), *silent, *grid)
+    assert code == 0, err
+    assert "diffusion:snr_min=0.0047" in err
+    assert len(list(runs.glob("records/*/record.json"))) == 1
+
+
 def test_an_empty_split_fails_its_cell(run, sd15):
     code, err, runs = run(*on_dots(sd15), "--split", "empty")
     assert code == 3

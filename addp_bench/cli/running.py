@@ -213,7 +213,7 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     """Where to compute, the planned cells, and the impossible ones with their reasons. given: the options of `run`."""
     requests = _requests(given)
     bench = _bench(given)
-    from addp_bench.resolve import Cards, resolve
+    from addp_bench.resolve import Cards, Illegal, resolve
     from addp_bench.stages import Planner
 
     cards = Cards(bench.registry)
@@ -223,15 +223,17 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     planner = Planner(bench.registry, bench.runs.root, cards)
     plans: dict[str, Plan] = {}
     problems: list[str] = []
+    impossible = [pair for resolution in found for pair in resolution.impossible]
     for cell in cells:
         try:
             one = planner.plan(cell)
             plans[one.key] = one
+        except Illegal as reason:
+            impossible.append((cell.describe(), str(reason)))
         except BenchError as wrong:
             problems.append(str(wrong))
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
-    impossible = [pair for resolution in found for pair in resolution.impossible]
     return bench, list(plans.values()), list(dict.fromkeys(impossible))
 
 

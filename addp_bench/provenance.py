@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import platform
 import resource
 import subprocess
-from collections.abc import Collection
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-
-    from addp_bench.resolve import Cell
 
 _DISTRIBUTIONS = ("addp-bench", "torch", "diffusers", "transformers", "numpy", "scipy", "timm", "mmengine")
 
@@ -34,30 +30,6 @@ def here(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": {d: _version(d) for d in _DISTRIBUTIONS},
         "git": git_state(),
-    }
-
-
-def options(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Every choice behind a cell by name (`weights`, `weights.groups`, `budget.lr`, `seed`): "given" and "defaulted".
-
-    budget: the name that was asked for; a cell calls its own "custom" where a number was changed. written: names that
-    somebody gave; others mean nothing to this cell.
-    """
-    found: dict[str, Any] = {}
-    for kind, choice in cell.choices.items():
-        found |= {kind: choice.name, **{f"{kind}.{name}": value for name, value in choice.options.items()}}
-    found |= {"split": cell.splits["eval"], "protocol": cell.protocol, "seed": cell.seed}
-    numbers = dataclasses.asdict(cell.budget)
-    if cell.denoises:
-        found |= {name: getattr(cell, name) for name in ("sampling_seed", "read_at", "precision")}
-        found["corruption"] = "+".join(map(str, cell.corruption)) or "none"
-        found["trained_on"] = str(cell.trained_on or cell["dataset"])
-        found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
-    else:
-        found["budget.limit"] = numbers["limit"]
-    return {
-        "given": {name: value for name, value in found.items() if name in written},
-        "defaulted": {name: value for name, value in found.items() if name not in written},
     }
 
 

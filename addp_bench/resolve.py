@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from addp_bench.errors import BadRequest, BenchError, unknown
-from addp_bench.provenance import options
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget, Card, ModelCard
@@ -31,7 +30,7 @@ class Cell:
     they are applied, empty when nothing is corrupted. protocol: its name; settings are the task's. budget: resolved,
     with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation starts from.
     splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two
-    where it is not the judged one. options: which of all this was given and which defaulted (`provenance.options`);
+    where it is not the judged one. options: which of all this was given and which defaulted (`origins`);
     says nothing of what the cell is.
     """
 
@@ -160,7 +159,7 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
             except BenchError as wrong:
                 problems.append(str(wrong))
                 continue
-            cell = dataclasses.replace(cell, options=options(cell, request.budget, written))
+            cell = dataclasses.replace(cell, options=origins(cell, request.budget, written))
             cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
@@ -171,8 +170,32 @@ class Illegal(Exception):
     """A combination that makes no sense, and why; listed by `plan`, never counted as a failure."""
 
 
+def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Every choice behind a cell by name (`weights`, `weights.groups`, `budget.lr`, `seed`): "given" and "defaulted".
+
+    budget: the name that was asked for; a cell calls its own "custom" where a number was changed. written: names that
+    somebody gave; others mean nothing to this cell.
+    """
+    found: dict[str, Any] = {}
+    for kind, choice in cell.choices.items():
+        found |= {kind: choice.name, **{f"{kind}.{name}": value for name, value in choice.options.items()}}
+    found |= {"split": cell.splits["eval"], "protocol": cell.protocol, "seed": cell.seed}
+    numbers = dataclasses.asdict(cell.budget)
+    if cell.denoises:
+        found |= {name: getattr(cell, name) for name in ("sampling_seed", "read_at", "precision")}
+        found["corruption"] = "+".join(map(str, cell.corruption)) or "none"
+        found["trained_on"] = str(cell.trained_on or cell["dataset"])
+        found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
+    else:
+        found["budget.limit"] = numbers["limit"]
+    return {
+        "given": {name: value for name, value in found.items() if name in written},
+        "defaulted": {name: value for name, value in found.items() if name not in written},
+    }
+
+
 def _written(request: Request, chosen: Mapping[str, Collection[str]]) -> set[str]:
-    """Names of what somebody wrote, as `provenance.options` names it. chosen: kind -> its options."""
+    """Names of what somebody wrote, as `origins` names it. chosen: kind -> its options."""
     fields = {"seed" if name == "seeds" else name for name in request.given}
     plugins = {name for kind, names in chosen.items() for name in (kind, *(f"{kind}.{option}" for option in names))}
     return fields | plugins | {f"budget.{name}" for name, value in request.overrides.items() if value is not None}

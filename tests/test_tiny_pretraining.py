@@ -55,6 +55,7 @@ def test_all_that_is_shipped_is_under_24_megabytes_and_safe_to_load():
     files = [file for file in tiny.WEIGHTS.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 24e6
     assert {file.suffix for file in files} <= {".safetensors", ".json", ".txt", ".md"}
+    assert not [file for file in files if file.name == "config.json" and "_name_or_path" in file.read_text()]
 
 
 @pytest.mark.parametrize("folder", [EDIT, GENERATE], ids=["edit", "generate"])

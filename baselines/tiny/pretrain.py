@@ -125,7 +125,8 @@ def export(model: Denoiser, parts: Parts, folder: Path, pipeline: type) -> None:
         unet.load_state_dict(model.unet.state_dict())
         text_encoder = CLIPTextModel(model.text_encoder.config)
         text_encoder.load_state_dict(model.text_encoder.state_dict())
-        vae = AutoencoderKL.from_config(parts.vae.config)
+        # without the name of the folder it was read from, which is nobody else's business
+        vae = AutoencoderKL.from_config({k: v for k, v in parts.vae.config.items() if k != "_name_or_path"})
         vae.load_state_dict(parts.vae.state_dict())
     pipeline(
         vae=vae.half(),

@@ -49,7 +49,7 @@ def addp_bench_run_finished(record: Mapping[str, Any]) -> None:
     """A record was written. It must not be changed."""
 
 
-@hookspec
+@hookspec  # a specification has no body, whatever it says it returns
 def addp_bench_columns(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[str]]:  # type: ignore[empty-body]
     """Extra leaderboard columns: header -> one cell of text for each record, in their order."""
 

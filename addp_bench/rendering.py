@@ -233,7 +233,7 @@ def narrowed(columns: Sequence[Column], width: int) -> tuple[list[Column], list[
     for role in _DROPPED_FIRST:
         drop(role)
     change(("headline", "difference", "group"), lambda text: text.replace(" [", "\n[").replace(" (n = ", "\n(n = "))
-    for room in (24, 16, 12):
+    for room in (24, 16, 12):  # mypy cannot infer a lambda with a default
         change(("axis", "extra"), lambda text, room=room: broken(text.replace("\n", ""), room))  # type: ignore[misc]
     change(("cell",), lambda text: text[:6])
     for role in _DROPPED_LAST:

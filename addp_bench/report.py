@@ -133,6 +133,7 @@ class _Page:
         font = FontProperties(size=size, weight=weight)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            # the canvas of Agg has it; matplotlib's stubs know the base class alone
             renderer = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]
             return float(renderer.get_text_width_height_descent(text, font, False)[0]) / self.figure.dpi
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,6 @@ def predict(
     null_text = model.embed([""])[0].to(device)
     side = model.resolution
     shape = model.codec.shape(side, side)
-    begun = time.monotonic()
     for first in range(0, len(latents), SHARD):
         path = _shard(folder, first)
         if not path.exists():
@@ -102,7 +100,6 @@ def predict(
         progress(min(first + SHARD, len(latents)), len(latents))
     latents.index.write(folder)
     write_json(folder / "steps.json", {"timesteps": timesteps, "recorded": kept})
-    write_json(folder / "seconds.json", {"predict": time.monotonic() - begun})
 
 
 def _drawn(

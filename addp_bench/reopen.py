@@ -56,22 +56,22 @@ class Reopened:
         Raises BadData when they cannot be found any more, or the dataset is no longer the one that was judged on.
         Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text.
         """
-        judged, there = self.record.result["dataset"], self.bench.build("dataset", self.cell).card().fingerprint
+        judged, there = self.record.result["dataset"], self.bench.work.build("dataset", self.cell).card().fingerprint
         if there != judged["fingerprint"]:
             raise BadData(
                 f"cell {self.record.id} was judged on {judged['name']} with fingerprint {judged['fingerprint'][:16]}, "
                 f"which now has {there[:16]}: its pictures would be those of other samples. Run the cell again, or "
                 "bring back the data it was judged on."
             )
-        samples, count = self.bench.samples(self.cell, "eval", self.cell.budget.limit)
+        samples, count = self.bench.work.samples(self.cell, "eval", self.cell.budget.limit)
         place = {id_: i for i, id_ in enumerate(samples.ids[:count])}
         if missing := [i for i in ids if i not in place]:
             raise BadData(f"cell {self.record.id}: its split has no sample {missing[0]!r} any more")
         if not self.cell.denoises:
             return [self._asked(samples[place[i]]) for i in ids]
-        task = self.bench.build("task", self.cell)
+        task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(self.record.result["protocol"]["settings"])
-        encoding, model = self.bench.build("encoding", self.cell), self.bench.model(self.cell)
+        encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
         drawn = evaluation.Drawn.open(self.bench.folder(self.stage("predict")))
         read = self.record.result["read_at"]["index"]
         found = []
@@ -95,17 +95,17 @@ class Reopened:
             raise BadModel(f"cell {self.record.id} is {self.cell.name('model')}, which draws no answers")
         bench, cell = self.bench, self.cell
         sample = Sample("photo", "photo", image, None, text)
-        model = bench.trained(cell, self.stage("train"))
-        encoding = bench.build("encoding", cell)
+        model = bench.work.trained(cell, self.stage("train"))
+        encoding = bench.work.build("encoding", cell)
         queries = encoding.queries(sample, ())
-        noise, sampler = bench.noise(cell, model), bench.build("sampler", cell)
+        noise, sampler = bench.work.noise(cell, model), bench.work.build("sampler", cell)
         k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps
         condition = model.condition(photos([sample], side).to(bench.device)).expand(k, -1, -1, -1)
         words = model.embed([query.prompt for query in queries]).to(bench.device)
         null = model.embed([""])[0].to(bench.device)
-        target, guidance = bench.build("target", cell), bench.build("guidance", cell)
+        target, guidance = bench.work.build("target", cell), bench.work.build("guidance", cell)
         denoise = guided(model, guidance, target, condition, words, null, noise)
-        denoise = exposed(denoise, bench.build("exposure", cell), noise, sampler.timesteps(noise, steps))
+        denoise = exposed(denoise, bench.work.build("exposure", cell), noise, sampler.timesteps(noise, steps))
         names = [("photo", seed, i) for i in range(k)]
         white = normal(model.codec.shape(side, side), names).to(bench.device)
         with torch.no_grad(), autocast(cell.precision, bench.device):
@@ -117,7 +117,7 @@ class Reopened:
         return drawing, evaluation.decode(drawing, sample, queries, encoding, (height, width))
 
     def _asked(self, sample: Sample) -> dict[str, Any]:
-        predictor = self.bench.build("model", self.cell)
+        predictor = self.bench.work.build("model", self.cell)
         return self._picture(sample, evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed), None)
 
     @staticmethod

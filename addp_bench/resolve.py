@@ -83,12 +83,13 @@ class Cell:
         )
 
     def describe(self) -> str:
-        """One line: what distinguishes cells in a listing."""
+        """One line: what distinguishes cells in a listing; options and numbers of the budget where they were given."""
         if not self.denoises:
             parts = [self.choices[k] for k in ("task", "dataset", "model")]
         else:
             parts = [self.choices[k] for k in ("task", "dataset", "model", "weights", "aug", "target", "guidance")]
-        return " · ".join([*(p.name for p in parts), self.budget.name, f"seed {self.seed}"])
+        said = [f"{name}={value}" for name, value in self.options.get("given", {}).items() if "." in name]
+        return " · ".join([*(p.name for p in parts), self.budget.name, *said, f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,29 @@
-"""One run, from planned cells to records. Each kind of stage is a method; they stand in the order the data travels."""
+"""One run, from planned cells to records: which stages are missing, in what order they are computed, what is kept."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from addp_bench import cache, estimates, evaluation, outcome, provenance, records
-from addp_bench.contribution import Contribution, estimate
+from addp_bench import estimates, evaluation, provenance, records
 from addp_bench.errors import BadData
 from addp_bench.home import home
 from addp_bench.jobs import Job
 from addp_bench.progress import Progress, duration
-from addp_bench.resolve import Cell
-from addp_bench.spec import Choice
 from addp_bench.stages import Plan
 from addp_bench.statistics import STATISTICS, read_statistics
-from addp_bench.store import Stage, Store, write_bytes, write_json
-from addp_bench.timesteps import group_mass
-from addp_bench.training import Batches, Recipe, Trainer, train
+from addp_bench.store import Stage, Store
+from addp_bench.work import Work
 
 if TYPE_CHECKING:
     import pluggy
 
-    from addp_bench.protocols import DenoisingModel, Metric, Samples
     from addp_bench.records import Record
     from addp_bench.registry import Registry
 
@@ -62,9 +55,9 @@ class Bench:
         self.runs = Store(runs)
         self.shared = Store(home() / "cache")
         self.device = torch.device(device)
-        self.batch = batch
         self.progress = progress or Progress()
         self.given = dict(given or {})
+        self.work = Work(registry, hooks, self.folder, self.device, batch, self.progress)
         self.computed: set[str] = set()  # names of stages that this bench finished
         self._standing: set[str] = set()  # cells whose record was read and found whole
 
@@ -163,7 +156,7 @@ class Bench:
                 self.progress.say(f"  {stage.name} is being computed by another process; waiting for it")
 
             begun = time.monotonic()
-            if self.store(stage).ensure(stage, lambda folder: self._work(stage, folder), waiting):
+            if self.store(stage).ensure(stage, lambda folder: self.work.do(stage, folder), waiting):
                 self.computed.add(stage.name)
                 took = time.monotonic() - begun
                 estimates.learn(stage, self.device, took, self.folder(stage))
@@ -177,201 +170,6 @@ class Bench:
             self.hooks.hook.addp_bench_run_finished(record=record.body)
 
         return run
-
-    def _work(self, stage: Stage, folder: Path) -> None:
-        works = {
-            "latents": self._latents,
-            "train": self._train,
-            "predict": self._predict,
-            "contribution": self._contribution,
-            "answers": self._answers,
-            "score": self._score,
-        }
-        works[stage.kind](stage, stage.context["cell"], folder)
-
-    # ------------------------------------------------------------------ the kinds of stage
-
-    def _latents(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        data = stage.spec["data"]
-        samples, count = self.samples(cell, stage.context["purpose"], data["limit"])
-        with self.progress.bar(f"encoding {count} samples of {data['split']}") as tell:
-            cache.make(
-                folder,
-                samples,
-                count,
-                self.build("task", cell),
-                self.build("encoding", cell),
-                self.model(cell),
-                stage.spec["targets"],
-                self.device,
-                tell,
-            )
-
-    def _train(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        latents = cache.Latents.open(self.folder(stage.input("latents")))
-        samples, _ = self.samples(cell, "train", cell.budget.train_samples)
-        model = self.model(cell)
-        recipe = self.recipe(cell, model, self._measured(stage, cell))
-        budget = replace(cell.budget, train_steps=cell.budget.steps_for(len(latents)))
-        batches = Batches(
-            latents,
-            samples,
-            self.build("task", cell),
-            self.build("encoding", cell),
-            model,
-            recipe,
-            budget.batch_size,
-            cell.seed,
-            self.device,
-        )
-        write_json(folder / "timesteps.json", {"mass": _mass(recipe)})
-        label = f"training {cell.name('weights')} · {cell.name('aug')} · seed {cell.seed}"
-
-        def logged(step: int, loss: float) -> None:
-            self.hooks.hook.addp_bench_train_step(cell=cell, step=step, loss=loss)
-
-        with self.progress.bar(label) as tell:
-            train(folder, Trainer(model, recipe, budget, cell.precision), batches, tell, logged)
-
-    def _predict(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        latents = cache.Latents.open(self.folder(stage.input("latents")))
-        model = self.trained(cell, stage.input("train"))
-        chosen = {k: Choice(c["name"], c["options"]) for k, c in stage.spec["choices"].items()}
-        sampling = evaluation.Sampling(
-            self.noise(cell, model),
-            self.build("target", cell),
-            self.registry.build("sampler", chosen["sampler"]),
-            stage.spec["steps"],
-            self.registry.build("guidance", chosen["guidance"]),
-            self.registry.build("exposure", chosen["exposure"]),
-            stage.spec["sampling_seed"],
-            cell.precision,
-        )
-        with self.progress.bar(f"sampling {len(latents)} answers in {stage.spec['steps']} steps") as tell:
-            evaluation.predict(folder, latents, model, sampling, self.device, tell, self.batch)
-
-    def _contribution(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        predict = stage.input("predict")
-        drawn, found = self.answers(cell, predict, lambda sample: None)
-        task, side = self.build("task", cell), self.model(cell).resolution
-        quality = evaluation.qualities(found, task, len(drawn.timesteps), side)
-        steps = self.noise(cell, self.model(cell)).steps
-        measured = estimate(quality, drawn.timesteps, steps=steps, **stage.spec["settings"])
-        np.save(folder / "quality.npy", quality)
-        write_json(folder / "contribution.json", measured.to_json())
-
-    def _answers(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        """A predictor that is not sampled has nothing to keep: it is asked when it is judged."""
-
-    def _score(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        task = self.build("task", cell)
-        evaluator = task.evaluator(stage.spec["protocol"]["settings"])
-        if cell.denoises:
-            predict = stage.inputs[0]
-            drawn, found = self.answers(cell, predict, evaluator.drawing_size)
-            read = self._reading(stage, cell, drawn, evaluator)
-            scores = evaluation.score(found, evaluator, drawn.timesteps, read)
-        else:
-            samples, count = self.samples(cell, "eval", cell.budget.limit)
-            predictor = self.registry.build("model", cell["model"])
-            with self.progress.bar(f"asking {cell.name('model')}") as tell:
-                scores = evaluation.score_naive(
-                    predictor, samples, count, cell.name("task"), cell.seed, evaluator, tell
-                )
-        write_bytes(folder / STATISTICS, scores.statistics.packed())
-        write_json(folder / "result.json", self._result(stage, cell, evaluator.metrics, scores))
-
-    def _reading(self, stage: Stage, cell: Cell, drawn: evaluation.Drawn, evaluator: Any) -> int:
-        headline = evaluator.metrics[0]
-        curve = None
-        if cell.read_at == "best_on_stats":
-            on_stats, found = self.answers(cell, stage.inputs[1], evaluator.drawing_size)
-            last = len(on_stats.timesteps) - 1
-            curve = evaluation.score(found, evaluator, on_stats.timesteps, last).curve[headline.id]
-        return evaluation.reading(cell.read_at, drawn.timesteps, curve, headline.higher_is_better)
-
-    # ------------------------------------------------------------------ parts
-
-    def build(self, kind: str, cell: Cell) -> Any:
-        return self.registry.build(kind, cell[kind])
-
-    def model(self, cell: Cell) -> DenoisingModel:
-        """The model as it was published, on the device."""
-        return self.build("model", cell).to(self.device)
-
-    def trained(self, cell: Cell, stage: Stage) -> DenoisingModel:
-        """The model with the averaged weights of a finished train stage."""
-        model = self.model(cell)
-        model.network.load_state_dict(load_file(self.folder(stage) / "denoiser.safetensors"))
-        model.network.eval()
-        return model
-
-    def noise(self, cell: Cell, model: DenoisingModel) -> Any:
-        return self.build("noise", cell) if "noise" in cell.choices else model.noise
-
-    def samples(self, cell: Cell, purpose: str, limit: int | None) -> tuple[Samples, int]:
-        """The split for "train", "stats" or "eval", and how many of its samples, from the first on, are used."""
-        dataset = self.registry.build("dataset", cell.dataset(purpose))
-        samples = dataset.samples(cell.splits[purpose], cell.name("task"))
-        return samples, len(samples) if limit is None else min(limit, len(samples))
-
-    def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
-        """Everything a training step is made of. Raises Degenerate or BadOption for weights."""
-        noise, target = self.noise(cell, model), self.build("target", cell)
-        corruptions = [self.registry.build("corruption", c) for c in cell.corruption]
-        return Recipe(
-            noise,
-            target,
-            self.build("weights", cell).bind(noise, target, contribution),
-            self.build("aug", cell),
-            corruptions,
-            self.build("exposure", cell),
-            self.build("objective", cell),
-        )
-
-    def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:
-        """Finished predictions and an iterator over what they say."""
-        drawn = evaluation.Drawn.open(self.folder(predict))
-        samples, _ = self.samples(cell, predict.context["purpose"], None)
-        found = evaluation.answers(
-            drawn, samples, self.build("encoding", cell), self.model(cell), self.device, drawing_size
-        )
-        return drawn, found
-
-    def _measured(self, stage: Stage, cell: Cell) -> Contribution | None:
-        """The statistics a train stage rests on: of its contribution stage, or of the file that was named."""
-        for earlier in stage.inputs:
-            if earlier.kind == "contribution":
-                return Contribution.from_json(json.loads((self.folder(earlier) / "contribution.json").read_text()))
-        if (file := cell["weights"].options.get("from")) and stage.spec["contribution"]:
-            return Contribution.from_json(json.loads(Path(file).read_text()))
-        return None
-
-    # ------------------------------------------------------------------ records
-
-    def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
-        return outcome.result(
-            cell,
-            stage.spec["protocol"],
-            self.build("dataset", cell).card().fingerprint,
-            metrics,
-            scores,
-            self._taught(stage.inputs[0].input("train"), cell) if cell.denoises else None,
-            self._truthful(cell),
-        )
-
-    def _taught(self, stage: Stage, cell: Cell) -> outcome.Taught:
-        """What the record of a cell says of its train stage."""
-        log, timesteps = (
-            json.loads((self.folder(stage) / f"{name}.json").read_text()) for name in ("log", "timesteps")
-        )
-        measured = self._measured(stage, cell)
-        return outcome.Taught(log["samples"], log["steps"], timesteps["mass"], measured.to_json() if measured else None)
-
-    def _truthful(self, cell: Cell) -> list[str]:
-        """Kinds whose plugin looked at the truth."""
-        entries = ((kind, self.registry.get(kind, c.name)) for kind, c in cell.choices.items())
-        return [kind for kind, entry in entries if getattr(entry.factory, "uses_truth", False)]
 
     def _record(self, plan: Plan) -> Record:
         folder = self.folder(plan.score)
@@ -400,12 +198,3 @@ class Bench:
         record = records.write(self.record_folder(plan), body, statistics)
         self._standing.add(plan.id)
         return record
-
-
-def _mass(recipe: Recipe) -> list[float] | None:
-    """Share of the training that each tenth of the timesteps gets, cleanest first; None for strategies that change."""
-    probabilities = getattr(recipe.draws, "probabilities", None)
-    if probabilities is None:
-        return None
-    effective = probabilities * recipe.draws.loss_weights  # type: ignore[attr-defined]  # a VectorDraws has both
-    return [round(float(m), 9) for m in group_mass(effective / effective.sum(), evaluation.GROUPS)]

@@ -37,7 +37,7 @@ CODE = {
     "train": ("types", "randomness", "schedule", "timesteps", "cache", "training"),
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation"),
     "contribution": ("contribution", "evaluation"),
-    "score": ("types", "metrics", "statistics", "evaluation"),
+    "score": ("types", "metrics", "statistics", "evaluation", "outcome"),
 }
 
 
@@ -123,6 +123,7 @@ class Planner:
             source = getattr(weights, "from_", None)
             if source is not None and Path(source).suffix == ".json":
                 contribution = {"file": file_digest(_existing(Path(source)))}
+                weights.bind(self.visits.noise(cell), self.registry.build("target", cell["target"]), None)  # or refuses
             else:
                 if source is None:
                     measured = self.source(cell)

@@ -295,14 +295,14 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     log: list[tuple[int, float]] = []
     visits = torch.zeros(10, dtype=torch.int64, device=batches.device)
-    seconds = wrote = 0.0
+    wrote = 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         trainer.load(state["trainer"])
-        log, seconds = [tuple(row) for row in state["log"]], state["seconds"]
+        log = [tuple(row) for row in state["log"]]
         visits += state["visits"].to(visits.device)
     total = trainer.budget.train_steps
-    begun = saved = time.monotonic()
+    saved = time.monotonic()
     recent: list[Tensor] = []
     with ThreadPoolExecutor(1) as ahead:  # the next step's pictures are read while this step computes
         waiting = ahead.submit(batches.raw, trainer.step)
@@ -327,21 +327,14 @@ def train(
                 due = saved + max(CHECKPOINT_SECONDS, wrote / CHECKPOINT_SHARE)
                 if time.monotonic() > due and trainer.step < total:
                     saved = time.monotonic()
-                    state = {
-                        "trainer": trainer.state(),
-                        "log": log,
-                        "visits": visits,
-                        "seconds": seconds + saved - begun,
-                    }
                     content = io.BytesIO()
-                    torch.save(state, content)
+                    torch.save({"trainer": trainer.state(), "log": log, "visits": visits}, content)
                     write_bytes(checkpoint, content.getvalue())
                     wrote = time.monotonic() - saved
     write_bytes(folder / "denoiser.safetensors", save(trainer.weights()))
     index = batches.latents.index
     seen = {"samples": len(index.ids), "items": len(index.items), "steps": total}
     write_json(folder / "log.json", {**seen, "loss": log, "visits": visits.tolist()})
-    write_json(folder / "seconds.json", {"train": seconds + time.monotonic() - begun})
     checkpoint.unlink(missing_ok=True)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import bench
+import numpy as np
 import pytest
 import refcoco_miniature
+
+from addp_bench.contribution import estimate
 
 
 @pytest.fixture
@@ -95,6 +99,38 @@ def test_a_hook_that_raises_fails_its_cell_with_3(run, sd15, tmp_path):
     assert err.count("failed: ") == 1
     assert "RuntimeError: the tracker is gone" in err
     assert len(list(runs.glob("records/*/record.json"))) == 1
+
+
+def test_a_hook_that_raises_over_the_planned_cells_ends_with_2(run, sd15, tmp_path):
+    hook = tmp_path / "hook.py"
+    hook.write_text(
+        "from addp_bench.hookspecs import hookimpl\n"
+        "@hookimpl\n"
+        "def addp_bench_cells(cells):\n"
+        "    raise KeyError('no such list')\n"
+    )
+    code, err, runs = run(*on_dots(sd15), "--plugin", str(hook))
+    assert code == 2, err
+    assert "hook addp_bench_cells raised KeyError: 'no such list'" in " ".join(err.split())
+    assert "Traceback" not in err
+    assert not runs.exists()
+
+
+def test_statistics_in_a_file_are_read_before_anything_is_trained(run, sd15, tmp_path):
+    quality = np.random.default_rng(0).random((40, 20)).cumsum(1)
+    measured = estimate(quality, list(range(975, 0, -50)), bootstrap=0).to_json()
+    file = tmp_path / "statistics.json"
+    for content, words in (
+        (json.dumps(measured), "made with groups=10, asked is groups=5"),
+        (json.dumps({**measured, "schema": 9}), "schema"),
+        ("{", "cannot read contribution statistics"),
+    ):
+        file.write_text(content)
+        code, err, runs = run(*on_dots(sd15), "--weights", f"perception_stats:groups=5:from={file}")
+        assert code == 2, err
+        assert words in " ".join(err.split())
+        assert "Traceback" not in err
+        assert not runs.exists()
 
 
 def test_an_impossible_grid_says_why_and_ends_with_2(run, sd15):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ LAYERS = (
     (
         "stages",
         "outcome",
+        "work",
         "run",
         "reopen",
         "ceiling",
@@ -245,3 +247,9 @@ def test_the_reader_of_imports_sees_every_form(tmp_path, source, expected):
 def _is_plugin(name: str) -> bool:
     parts = name.split(".")
     return parts[0] in FOLDERS or (parts[0] == "addp_bench" and len(parts) > 1 and parts[1] in FOLDERS)
+
+
+def test_the_documentation_shows_these_layers():
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == list(LAYERS)

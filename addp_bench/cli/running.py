@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
-from addp_bench.errors import BadOption, BadRequest, BenchError, NothingSelected
+from addp_bench.errors import BadOption, BadPlugin, BadRequest, BenchError, NothingSelected
 from addp_bench.spec import Request, parse_seeds
 
 if TYPE_CHECKING:
@@ -219,7 +219,13 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     cards = Cards(bench.registry)
     found = [resolve(request, bench.registry, cards) for request in requests]
     cells = [cell for resolution in found for cell in resolution.cells]
-    bench.hooks.hook.addp_bench_cells(cells=cells)
+    try:
+        bench.hooks.hook.addp_bench_cells(cells=cells)
+    except Exception as wrong:
+        raise BadPlugin(
+            f"a plugin's hook addp_bench_cells raised {type(wrong).__name__}: {wrong}. Leave the plugin out with "
+            "--no-plugin NAME (`addp-bench list` says where each comes from), or mend it"
+        ) from wrong
     planner = Planner(bench.registry, bench.runs.root, cards)
     plans: dict[str, Plan] = {}
     problems: list[str] = []

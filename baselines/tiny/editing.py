@@ -38,11 +38,11 @@ def crowded(rng: np.random.Generator) -> Scene:
     while True:
         shape, colour, size, pattern = sample_label(rng, _WORLD)
         labels = [(shape, colour, size, pattern)]
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
             labels.append((shape, pick(rng, _WORLD.colours_of(shape)), pick(rng, SIZES), pick(rng, PATTERNS)))
-        if rng.random() < 0.4:
+        if rng.random() < 0.35:
             labels.append((shape, colour, pick(rng, SIZES), pick(rng, PATTERNS)))
-        if rng.random() < 0.4:
+        if rng.random() < 0.6:
             same = [other for other in SHAPES if _WORLD.allows(colour, other)]
             labels.append((pick(rng, same), colour, pick(rng, SIZES), pick(rng, PATTERNS)))
         while len(labels) < 3 or (len(labels) < 6 and rng.random() < 0.45):
@@ -66,10 +66,10 @@ def edited(scene: Scene, facts: Facts, rng: np.random.Generator) -> tuple[Scene,
         return several
     if target is None:
         return edited(scene, facts, rng)
-    if chance < 0.40 and len(facts) > 2:
+    if chance < 0.36 and len(facts) > 2:
         said = [_said(language.REMOVE, target, rng) for _ in range(SAYINGS)]
         return remove(scene, k), said, []
-    if chance < 0.62 and (moved := move(scene, k, rng)) is not None:
+    if chance < 0.52 and (moved := move(scene, k, rng)) is not None:
         ways = directions(scene, moved, k)
         if ways:
             there, back = ways

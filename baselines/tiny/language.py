@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from addp_bench.tasks.tabletop.edits import caption
-from addp_bench.tasks.tabletop.programs import KEYS, YES, All, Extreme, Facts, Kind, denotes
+from addp_bench.tasks.tabletop.programs import ATTRIBUTES, KEYS, YES, All, Extreme, Facts, Kind, denotes, kind_of
 from addp_bench.tasks.tabletop.scenes import World, pick
 from addp_bench.tasks.tabletop.solids import Scene
 from addp_bench.tasks.tabletop.words import STYLES, words
@@ -17,6 +19,7 @@ MOVED = {
     "back": ("to the back", "farther away", "farther from the camera"),
 }
 PAINT = ("make {x} {c}", "paint {x} {c}", "change the colour of {x} to {c}", "{x} in {c}")
+NAMED = {"shape": 0.85, "colour": 0.4, "size": 0.35, "pattern": 0.35}  # the chance that an instruction names it
 REMOVE = ("remove {x}", "delete {x}", "take {x} away", "a photo of the table with no {bare}")
 MIRRORED = {"left": "right", "leftmost": "rightmost"}
 
@@ -28,22 +31,32 @@ def phrase(kind: Kind, rng: np.random.Generator) -> str:
 
 
 def describe(facts: Facts, k: int, world: World, rng: np.random.Generator) -> Kind | None:
-    """A random choice of attributes that only solid k has, naming what the world allows; None where it has a twin."""
-    shape, colour, size, pattern = facts.labels[k]
+    """A random choice of attributes that only solid k has, naming what the world allows; None where it has a twin.
+
+    The colour, which is the easiest to see, is named less often than not, so that the others have to be told apart.
+    """
+    label = facts.labels[k]
     for _ in range(30):
-        kind = Kind(
-            shape=shape if rng.random() < 0.85 else None,
-            colour=colour if rng.random() < 0.6 else None,
-            size=size if rng.random() < 0.4 else None,
-            pattern=pattern if rng.random() < 0.4 else None,
-        )
-        if kind.colour is None and rng.random() < 0.3:
-            others = [c for _, c, _, _ in facts.labels if c != colour and world.allows(c, shape)]
-            kind = Kind(kind.shape, None, kind.size, kind.pattern, ("colour", pick(rng, others))) if others else kind
-        if kind != Kind() and denotes(kind, facts) == {k}:
+        named = [name for name, chance in NAMED.items() if rng.random() < chance]
+        kind = replace(kind_of(label, named), lacks=_lacking(facts, k, named, world, rng))
+        if (named or kind.lacks) and denotes(kind, facts) == {k}:
             return kind
-    full = Kind(shape, colour, size, pattern)
+    full = kind_of(label)
     return full if denotes(full, facts) == {k} else None
+
+
+def _lacking(facts: Facts, k: int, named: list[str], world: World, rng: np.random.Generator) -> tuple[str, str] | None:
+    """An attribute that is not named, with a value that another solid has and solid k has not; mostly None."""
+    left = [name for name in ("colour", "size", "pattern") if name not in named]
+    if not left or rng.random() > 0.2:
+        return None
+    name = pick(rng, left)
+    place, own = ATTRIBUTES.index(name), facts.labels[k]
+    shape = own[0] if "shape" in named else None
+    values = {label[place] for label in facts.labels if shape in (None, label[0])} - {own[place]}
+    if name == "colour" and shape is not None:
+        values = {colour for colour in values if world.allows(colour, shape)}
+    return (name, pick(rng, sorted(values))) if values else None
 
 
 def absent(facts: Facts, world: World, rng: np.random.Generator) -> Kind | None:

@@ -27,7 +27,7 @@ from .material import Material, tokenized
 from .stages import Denoiser, Recipe
 
 GENERATE = Recipe(steps=1500)
-EDIT = Recipe(steps=12000, peak=8e-4)
+EDIT = Recipe(steps=14000, peak=8e-4)
 HELD_OUT = 7  # seed of scenes that no stage trains on
 
 

@@ -19,14 +19,16 @@ class Difference:
     there: Any
 
 
-def parts(stages: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
-    """The stages of a cell (kind, spec), inputs first, by the part they play.
+def parts(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    """The stages of a cell (kind, key, spec), inputs first, by the part they play.
 
-    The last of a kind is the cell's own (`train`); earlier ones belong to what it rests on (`source train`).
+    The last of a kind is the cell's own (`train`); earlier ones belong to what it rests on (`source train`). What only
+    the choice of the timestep that is read rests on is called `reading`.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    for kind, spec in reversed(stages):
-        name = kind
+    reading = _reading(stages)
+    for kind, key, spec in reversed(stages):
+        name = f"reading {kind}" if key in reading else kind
         while name in found:
             name = f"source {name}"
         found[name] = {k: v for k, v in spec.items() if k not in DERIVED or not _is_key(v)}
@@ -45,6 +47,16 @@ def nearest(here: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) ->
     """Of several cells the one with the fewest differing fields, and those; None where there is none."""
     found = [(name, differences(here, there)) for name, there in others.items()]
     return min(found, key=lambda pair: len(pair[1])) if found else None
+
+
+def _reading(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> set[str]:
+    """Keys of the predictions that the timestep is chosen on, and of the latents that nothing else is drawn from."""
+    specs = {key: spec for _, key, spec in stages}
+    chosen = stages[-1][2].get("reading")
+    if chosen is None:
+        return set()
+    others = {spec.get("latents") for key, spec in specs.items() if key != chosen}
+    return {chosen, specs[chosen]["latents"]} - others
 
 
 def _is_key(value: Any) -> bool:

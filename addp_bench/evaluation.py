@@ -26,6 +26,7 @@ from addp_bench.randomness import normal, numpy_generator
 from addp_bench.sampling import exposed, guided
 from addp_bench.statistics import Statistics, statistics_of
 from addp_bench.store import write_bytes, write_json
+from addp_bench.timesteps import group_edges
 from addp_bench.training import autocast
 from addp_bench.types import to_batch, to_uint8
 
@@ -62,11 +63,16 @@ class Sampling:
     exposure: Exposure
     seed: int
     precision: str = "fp32"
+    groups: int = GROUPS
 
 
-def recorded(timesteps: Sequence[int], steps: int) -> list[int]:
-    """Indices of the visited timesteps that are kept: the first, the last of each tenth of 0..steps-1, the final."""
-    last_of = {t * GROUPS // steps: i for i, t in enumerate(timesteps)}
+def recorded(timesteps: Sequence[int], steps: int, groups: int = GROUPS) -> list[int]:
+    """Indices of the visited timesteps that are kept: the first, the last of each block, the final.
+
+    groups: equal blocks of 0..steps-1, as `timesteps.group_edges` cuts them.
+    """
+    block = np.searchsorted(group_edges(steps, groups), timesteps, side="right")
+    last_of = {g: i for i, g in enumerate(block.tolist())}
     return sorted({0, *last_of.values(), len(timesteps) - 1})
 
 
@@ -84,7 +90,7 @@ def predict(
     Raises BadPrediction, naming the sample, when the model answers with a number that is not finite.
     """
     timesteps = list(sampling.sampler.timesteps(sampling.noise, sampling.steps))
-    kept = recorded(timesteps, sampling.noise.steps)
+    kept = recorded(timesteps, sampling.noise.steps, sampling.groups)
     null_text = model.embed([""])[0].to(device)
     side = model.resolution
     shape = model.codec.shape(side, side)

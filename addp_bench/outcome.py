@@ -22,18 +22,21 @@ if TYPE_CHECKING:
 class Taught:
     """What training leaves in a record.
 
-    samples, steps: that were used and made. mass: share of the training of each tenth of the timesteps, cleanest first,
-    None for a strategy that changes. contribution: the perception statistics it rested on, as JSON.
+    samples, steps: that were used and made. fingerprint: of the data. mass: share of the training of each tenth of the
+    timesteps, cleanest first, None for a strategy that changes. contribution: the perception statistics it rested on,
+    as JSON.
     """
 
     samples: int
     steps: int
+    fingerprint: str
     mass: list[float] | None
     contribution: Mapping[str, Any] | None
 
 
 def result(
     cell: Cell,
+    choices: Mapping[str, Any],
     protocol: Mapping[str, Any],
     fingerprint: str,
     metrics: Sequence[Metric],
@@ -41,7 +44,11 @@ def result(
     taught: Taught | None,
     uses_truth: Sequence[str],
 ) -> dict[str, Any]:
-    """As `records` holds it. fingerprint: of the judged data. taught: None where nothing was trained."""
+    """As `records` holds it.
+
+    choices: kind -> what was chosen, told by its contents. fingerprint: of the judged data. taught: None where nothing
+    was trained.
+    """
     statistics = scores.statistics
     count = len(statistics.ids)
     return {
@@ -49,13 +56,11 @@ def result(
         "dataset": {**placeless(cell["dataset"]), "split": cell.splits["eval"], "fingerprint": fingerprint},
         "protocol": {"version": 1, **protocol},
         "budget": cell.budget.name,
-        "choices": {
-            **{k: placeless(c) for k, c in cell.choices.items() if k not in ("task", "dataset")},
-            **({"corruption": [placeless(c) for c in cell.corruption]} if cell.denoises else {}),
-        },
+        "choices": dict(choices),
         "training": _training(cell, taught) if taught else None,
         "seed": cell.seed,
         "sampling_steps": cell.budget.sampling_steps if cell.denoises else None,
+        "sampling_seed": cell.sampling_seed if cell.denoises else None,
         "read_at": _read_at(cell, scores),
         "samples": {"asked": count, "scored": count, "failed": 0},
         "metrics": {m.id: _entry(m, statistics, np.ones((1, count))) for m in metrics},
@@ -70,7 +75,7 @@ def result(
 def _training(cell: Cell, taught: Taught) -> dict[str, Any]:
     budget = cell.budget
     return {
-        "dataset": placeless(cell.dataset("train")),
+        "dataset": {**placeless(cell.dataset("train")), "fingerprint": taught.fingerprint},
         "split": cell.splits["train"],
         "samples": taught.samples,
         "steps": taught.steps,

@@ -245,6 +245,7 @@ class Exposure(Protocol):
     """A cure for exposure bias: changes what the network is shown in training, or its output in sampling."""
 
     perturbs: ClassVar[bool]  # True: train_input is given fresh noise, False: None
+    trains: ClassVar[bool] = True  # False: training is that of `none`, and is shared with it
 
     def train_input(self, x_t: Tensor, s: Tensor, white: Tensor | None) -> Tensor:
         """The noisy input (B, C, h, w) to train on; white (B, C, h, w) is fresh noise."""
@@ -255,6 +256,8 @@ class Exposure(Protocol):
 
 class Objective(Protocol):
     """The loss of a batch, per sample."""
+
+    needs_valid: ClassVar[bool] = False  # True: means nothing for drawings that are valid everywhere
 
     def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """output and target (B, C, h, w), valid (B, h, w) bool or None -> (B,) float32."""

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from addp_bench.errors import BadRequest, BenchError, unknown
+from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget, Card, ModelCard
@@ -162,6 +162,9 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
                 continue
             cell = dataclasses.replace(cell, options=origins(cell, request.budget, written))
             cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
+    unused = [text for text in request.corruption if text != "none"]
+    if unused and cells and not any(cell.corruption for cell in cells.values()):
+        problems.append(f"--corruption {unused[0]}: no --aug that was asked for corrupts targets; say --aug linear")
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
     return Resolution(list(cells.values()), list(dict.fromkeys(impossible)))
@@ -337,6 +340,12 @@ def _check_types(
     guidance = registry.build("guidance", choices["guidance"])
     if any(text == "correction" for text, _ in guidance.coefficients()):
         raise Illegal(f"guidance {choices['guidance'].name} follows corrections in words, and a run is given none")
+    objective = registry.get("objective", choices["objective"].name).factory
+    if getattr(objective, "needs_valid", False):
+        raise Illegal(
+            f"objective {choices['objective'].name} leaves out what is not valid, and encoding "
+            f"{choices['encoding'].name} draws every pixel; take --objective mse"
+        )
     target = registry.get("target", choices["target"].name).factory
     if corrupts and not target.accepts_corruption and not force:
         raise Illegal(
@@ -364,9 +373,16 @@ def _budget(request: Request, model: str, model_class: Any) -> Budget:
         raise unknown(f"budget of {model}", request.budget, model_class.budgets)
     budget: Budget = model_class.budgets[request.budget]
     changed = {k: v for k, v in request.overrides.items() if v is not None and getattr(budget, k) != v}
+    if "train_steps" in changed and budget.train_steps and request.overrides.get("warmup") is None:
+        changed["warmup"] = budget.warmup * changed["train_steps"] // budget.train_steps  # the same share of the steps
     if changed:
         # a figure made with other numbers than a budget's is not a figure of that budget
         budget = dataclasses.replace(budget, name="custom", **changed)
+    if budget.train_steps and budget.warmup >= budget.train_steps:
+        raise BadOption(
+            f"the warm-up takes {budget.warmup} of {budget.train_steps} training steps, and the learning rate would "
+            "never fall; say a smaller --warmup"
+        )
     return budget
 
 

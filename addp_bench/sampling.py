@@ -70,23 +70,19 @@ def guided(
 def exposed(denoise: Denoise, exposure: Exposure, noise: Noise, timesteps: Sequence[int]) -> Denoise:
     """`denoise` with `exposure.sampled` applied to the noise estimate that its x0 implies, after guidance.
 
-    timesteps: those the sampler visits, noisiest first. An exposure that returns the estimate itself changes nothing.
-    Raises BadOption when it changes the estimate at a timestep without signal, where no x0 follows from it.
+    timesteps: those the sampler visits, noisiest first. At a timestep without signal nothing is changed: the noise
+    estimate is x_t itself there, which no bias has touched, and says nothing of x0.
     """
     index = {t: i for i, t in enumerate(reversed(timesteps))}
 
     def through(x_t: Tensor, t: int) -> Tensor:
         x0 = denoise(x_t, t)
         a, s = float(noise.alphas_cumprod[t]) ** 0.5, float(1.0 - noise.alphas_cumprod[t]) ** 0.5
+        if a == 0.0:
+            return x0
         eps = (x_t - a * x0) / s
         changed = exposure.sampled(eps, index[t])
-        if changed is eps:
-            return x0
-        if a == 0.0:
-            raise BadOption(
-                f"exposure {type(exposure).__name__} cannot act at t = {t}, where the schedule has no signal"
-            )
-        return (x_t - s * changed) / a
+        return x0 if changed is eps else (x_t - s * changed) / a
 
     return through
 

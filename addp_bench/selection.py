@@ -17,6 +17,7 @@ from addp_bench.store import canonical
 FIELDS = ("cell", "split", "protocol", "budget", "seed", "sampling_steps", "read_at", "precision")
 # Order of the columns that tell rows apart.
 AXES = (
+    "task",
     "model",
     "weights",
     "aug",
@@ -110,7 +111,8 @@ def _texts(record: Record, name: str) -> list[str]:
 def _choices(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(kind, choice) of everything chosen; corruptions one by one."""
     result = record.result
-    yield "task", {"name": result["task"], "options": {}}
+    if "task" not in result["choices"]:
+        yield "task", {"name": result["task"], "options": {}}
     yield "dataset", result["dataset"]
     for kind, choice in result["choices"].items():
         for each in choice if isinstance(choice, list) else [choice]:
@@ -162,9 +164,10 @@ class Row:
         axes: dict[str, list[Mapping[str, Any]]] = {axis: [] for axis in AXES}
         for kind, choice in _choices(self.first):
             if kind in axes:
-                axes[kind].append(choice)
+                axes[kind].append(_with_fingerprint(choice))
         numbers = {
             "sampling steps": result["sampling_steps"],
+            "sampling seed": result.get("sampling_seed"),
             "read at": (result["read_at"] or {}).get("rule"),
             **{f"train {name.replace('_', ' ')}": value for name, value in (result["training"] or {}).items()},
         }
@@ -174,7 +177,14 @@ class Row:
 
 def _as_choice(value: Any) -> Mapping[str, Any]:
     """A number as a choice without options; the dataset that was trained on is one already."""
-    return value if isinstance(value, Mapping) else {"name": clean(_said(value)), "options": {}}
+    return _with_fingerprint(value) if isinstance(value, Mapping) else {"name": clean(_said(value)), "options": {}}
+
+
+def _with_fingerprint(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The beginning of a fingerprint as an option, so that rows that differ in nothing else can be told apart."""
+    if not choice.get("fingerprint"):
+        return choice
+    return {"name": choice["name"], "options": {**choice["options"], "fingerprint": choice["fingerprint"][:8]}}
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:
@@ -194,7 +204,7 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
 
 def _row_key(record: Record) -> str:
     result = record.result
-    parts = {name: result[name] for name in ("choices", "training", "sampling_steps")}
+    parts = {name: result.get(name) for name in ("choices", "training", "sampling_steps", "sampling_seed")}
     rule = (result["read_at"] or {}).get("rule")
     return canonical([_scored_as(record), result["budget"], result["samples"]["asked"], rule, parts])
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from addp_bench import records
 from addp_bench.errors import BadData, BadOption, unknown
+from addp_bench.evaluation import GROUPS
 from addp_bench.loading import source_files
 from addp_bench.registry import Registry
 from addp_bench.resolve import Cards, Cell, Illegal
@@ -34,10 +35,11 @@ KEY_SCHEMA = 1
 # The core modules that decide what each kind of stage makes.
 CODE = {
     "latents": ("types", "randomness", "cache"),
-    "train": ("types", "randomness", "schedule", "timesteps", "cache", "training"),
-    "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation"),
-    "contribution": ("contribution", "evaluation"),
-    "score": ("types", "metrics", "statistics", "evaluation", "outcome"),
+    "train": ("types", "randomness", "schedule", "timesteps", "contribution", "cache", "training", "work"),
+    "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
+    "contribution": ("contribution", "evaluation", "work"),
+    "answers": ("types", "randomness", "evaluation"),
+    "score": ("types", "metrics", "statistics", "evaluation", "outcome", "work"),
 }
 
 
@@ -135,11 +137,17 @@ class Planner:
                 inputs.append(stage)
                 contribution = stage.key
         kinds = ("task", "encoding", "weights", "aug", "exposure", "target", "objective", "noise")
+        used = {k: cell[k] for k in kinds if k in cell.choices}
+        if not getattr(self.registry.get("exposure", used["exposure"].name).factory, "trains", True):
+            used["exposure"] = self.registry.resolve("exposure", Choice("none"))
+        choices = {k: by_content(c) for k, c in used.items()}
+        if weights.needs_contribution:
+            choices["weights"]["options"].pop("from", None)  # what it names is `contribution`
         b = cell.budget
         spec = {
             "schema": KEY_SCHEMA,
-            "choices": {k: placeless(cell[k]) for k in kinds if k in cell.choices},
-            "corruption": [c.plain() for c in cell.corruption],
+            "choices": choices,
+            "corruption": [by_content(c) for c in cell.corruption],
             "model": self._model(cell),
             "budget": {k: getattr(b, k) for k in ("train_steps", "epochs", "batch_size", "lr", "warmup", "ema")},
             "seed": cell.seed,
@@ -147,7 +155,7 @@ class Planner:
             "contribution": contribution,
             "latents": inputs[0].key,
             "code": code_digest(CODE["train"]),
-            "plugins": self._plugins([(k, cell[k]) for k in kinds if k in cell.choices], cell.corruption),
+            "plugins": self._plugins(used.items(), cell.corruption),
         }
         return Stage("train", spec, tuple(inputs), context=self._context(cell))
 
@@ -166,6 +174,7 @@ class Planner:
             sampler=sampler,
             guidance=self.registry.resolve("guidance", Choice.parse(self.cards.model(cell["model"]).guidance)),
             exposure=self.registry.resolve("exposure", Choice("none")),
+            groups=weights.groups,
         )
         settings = {k: getattr(weights, k) for k in ("groups", "floor", "floor_rule", "mode", "adjusted")}
         spec = {
@@ -187,26 +196,32 @@ class Planner:
         sampler: Choice,
         guidance: Choice,
         exposure: Choice,
+        groups: int = GROUPS,
     ) -> Stage:
+        """groups: equal blocks of timesteps, of each of which the last answer is kept."""
         latents = self._latents(cell, purpose, limit, targets=False)
+        chosen = {"sampler": sampler, "guidance": guidance, "exposure": exposure}
         spec = {
             "train": train.key,
             "latents": latents.key,
             "steps": steps,
-            "choices": {"sampler": sampler.plain(), "guidance": guidance.plain(), "exposure": exposure.plain()},
+            "groups": groups,
+            "choices": {kind: by_content(choice) for kind, choice in chosen.items()},
             "sampling_seed": cell.sampling_seed,
             "code": code_digest(CODE["predict"]),
-            "plugins": self._plugins([("sampler", sampler), ("guidance", guidance), ("exposure", exposure)]),
+            "plugins": self._plugins(chosen.items()),
         }
         return Stage("predict", spec, (train, latents), context=self._context(cell, purpose))
 
     def _naive(self, cell: Cell) -> Stage:
+        carded = hasattr(self.registry.get("model", cell.name("model")).factory, "card")
         spec = {
-            "task": cell["task"].plain(),
-            "model": {"choice": placeless(cell["model"])},
+            "task": by_content(cell["task"]),
+            "model": self._model(cell) if carded else {"choice": by_content(cell["model"])},
             "data": self._data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,
-            "plugins": self._plugins([("model", cell["model"]), ("task", cell["task"])]),
+            "code": code_digest(CODE["answers"]),
+            "plugins": self._plugins([(kind, cell[kind]) for kind in ("model", "task", "dataset")]),
         }
         return Stage("answers", spec, context=self._context(cell))
 
@@ -217,7 +232,7 @@ class Planner:
             inputs.append(self._reading(cell, predict))
         spec = {
             "predict": predict.key,
-            "task": cell["task"].plain(),
+            "task": by_content(cell["task"]),
             "protocol": {"name": cell.protocol, "settings": dict(task.protocols()[cell.protocol])},
             "read_at": cell.read_at,
             "reading": inputs[1].key if len(inputs) > 1 else None,
@@ -243,8 +258,8 @@ class Planner:
     def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool) -> Stage:
         spec = {
             "data": self._data(cell, purpose, limit),
-            "task": cell["task"].plain(),
-            "encoding": cell["encoding"].plain(),
+            "task": by_content(cell["task"]),
+            "encoding": by_content(cell["encoding"]),
             "targets": targets,
             "model": self._model(cell),
             "code": code_digest(CODE["latents"]),
@@ -309,8 +324,24 @@ class Planner:
 
 
 def placeless(choice: Choice) -> dict[str, Any]:
-    """The choice without `path` and `from`: contents name data, models and statistics, not the place they lie in."""
-    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k not in ("path", "from")}}
+    """A model or a dataset without its `path`: the fingerprint beside it names the contents."""
+    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k != "path"}}
+
+
+def by_content(choice: Choice) -> dict[str, Any]:
+    """Any other choice; `path` and `from` that name a file or folder are replaced by the SHA-256 of what is in it."""
+    options = {k: _content(v) if k in ("path", "from") and isinstance(v, str) else v for k, v in choice.options.items()}
+    return {"name": choice.name, "options": options}
+
+
+def _content(name: str) -> str:
+    place = Path(name).expanduser()
+    if place.is_file():
+        return file_digest(place)
+    if place.is_dir():
+        files = sorted(file for file in place.rglob("*") if file.is_file())
+        return digest([[str(file.relative_to(place)), file_digest(file)] for file in files])
+    return name
 
 
 STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of ten groups

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from addp_bench.axes import axes_of
 from addp_bench.breakdown import broken_down, groups_of, number, silent
 from addp_bench.errors import BadData, BadRequest, NothingSelected, unknown
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
 from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, SEPARATED, Section, Table, render
-from addp_bench.selection import AXES, Comparable, Row, comparable, rows_of, select
+from addp_bench.selection import Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
 from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, chosen
 
@@ -206,7 +206,7 @@ class _Draft:
         """The finished section, ranked rows first."""
         rest = sorted((j for j in self.judged if j not in self.ranked), key=lambda j: j.row.first.id)
         ordered = [*self.ranked, *rest]
-        same, axes, choices = _axes([j.row for j in ordered])
+        same, axes, choices = axes_of([j.row for j in ordered])
         seeds = sorted({seed for j in ordered if j.row.trained for seed in j.row.by_seed})
         rows = [self._plain(j, made, seeds, extra) for j, made in zip(ordered, choices)]
         dataset, protocol = self.members.result["dataset"], self.members.result["protocol"]
@@ -354,47 +354,3 @@ def _ends(interval: Interval) -> dict[str, float | None]:
 
 def _list(values: Sequence[Any]) -> str:
     return ", ".join(map(str, values))
-
-
-def _axes(rows: Sequence[Row]) -> tuple[dict[str, str], list[str], list[dict[str, str]]]:
-    """What is the same in all rows, the axes in which they differ, and each row's choices on these.
-
-    An axis that a row does not have does not make it differ. Numbers of the training count among rows of one model.
-    """
-    axes = list(dict.fromkeys([*AXES, *(axis for row in rows for axis in row.axes)]))
-    texts = {axis: _texts(rows, axis) for axis in axes}
-    same, differing = {}, []
-    for axis in axes:
-        present = [text for text in texts[axis] if text is not None]
-        if axis == "model" or _differs(rows, axis, texts[axis]):
-            differing.append(axis)
-        elif len(set(present)) == 1:
-            same[axis] = present[0]
-    choices = [{axis: text for axis in differing if (text := texts[axis][k]) is not None} for k in range(len(rows))]
-    return same, differing, choices
-
-
-def _differs(rows: Sequence[Row], axis: str, texts: Sequence[str | None]) -> bool:
-    if not axis.startswith("train "):
-        return len({text for text in texts if text is not None}) > 1
-    by_model: dict[str, set[str]] = {}
-    for row, text in zip(rows, texts):
-        if text is not None:
-            by_model.setdefault(row.axes["model"][0]["name"], set()).add(text)
-    return any(len(met) > 1 for met in by_model.values())
-
-
-def _texts(rows: Sequence[Row], axis: str) -> list[str | None]:
-    """Each row's choice on an axis; options are said where rows with the same plugin differ in them."""
-    options: dict[tuple[str, str], Counter[str]] = {}
-    for row in rows:
-        for choice in row.axes.get(axis, ()):
-            for option, value in choice["options"].items():
-                options.setdefault((choice["name"], option), Counter())[repr(value)] += 1
-    telling = {key for key, met in options.items() if len(met) > 1}
-
-    def said(choice: Mapping[str, Any]) -> str:
-        shown = [f"{o}={v}" for o, v in choice["options"].items() if (choice["name"], o) in telling]
-        return clean(":".join([choice["name"], *shown]))
-
-    return ["+".join(map(said, row.axes[axis])) if axis in row.axes else None for row in rows]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -166,8 +167,14 @@ class Batches:
         items = self.items(step)
         ids = self.latents.names(items)
 
+        again: list[tuple[int, ...]] = []  # a sample that stands in a batch twice draws anew
+        met: Counter[str] = Counter()
+        for name in ids:
+            again.append((met[name],) if met[name] else ())
+            met[name] += 1
+
         def names(purpose: str) -> list[tuple[str | int, ...]]:
-            return [(purpose, self.seed, step, name) for name in ids]
+            return [(purpose, self.seed, step, name, *more) for name, more in zip(ids, again)]
 
         x0 = self.latents.target(items)
         shape = x0.shape[1:]
@@ -261,6 +268,7 @@ class Trainer:
         return {
             "step": self.step,
             "network": [p.detach() for p in self.parameters],
+            "buffers": dict(self.network.named_buffers()),
             "ema": self.ema,
             "optimizer": self.optimizer.state_dict(),
             "draws": self.recipe.draws.state_dict(),
@@ -271,6 +279,8 @@ class Trainer:
         with torch.no_grad():
             for kept, saved in zip([*self.parameters, *self.ema], [*state["network"], *state["ema"]]):
                 kept.copy_(saved)
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(state["buffers"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.recipe.draws.load_state_dict(state["draws"])
 

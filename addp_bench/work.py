@@ -157,6 +157,7 @@ class Work:
             self.registry.build("exposure", chosen["exposure"]),
             stage.spec["sampling_seed"],
             cell.precision,
+            stage.spec["groups"],
         )
         with self.progress.bar(f"sampling {len(latents)} answers in {stage.spec['steps']} steps") as tell:
             evaluation.predict(folder, latents, model, sampling, self.device, tell, self.batch)
@@ -213,13 +214,16 @@ class Work:
         return None
 
     def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
+        answers = stage.inputs[0]
+        taught = self._taught(answers.input("train"), cell) if cell.denoises else None
         return outcome.result(
             cell,
+            _choices(cell, answers, taught),
             stage.spec["protocol"],
             self.build("dataset", cell).card().fingerprint,
             metrics,
             scores,
-            self._taught(stage.inputs[0].input("train"), cell) if cell.denoises else None,
+            taught,
             self._truthful(cell),
         )
 
@@ -229,12 +233,36 @@ class Work:
             json.loads((self.folder(stage) / f"{name}.json").read_text()) for name in ("log", "timesteps")
         )
         measured = self._measured(stage, cell)
-        return outcome.Taught(log["samples"], log["steps"], timesteps["mass"], measured.to_json() if measured else None)
+        fingerprint = stage.input("latents").spec["data"]["fingerprint"]
+        return outcome.Taught(
+            log["samples"], log["steps"], fingerprint, timesteps["mass"], measured.to_json() if measured else None
+        )
 
     def _truthful(self, cell: Cell) -> list[str]:
         """Kinds whose plugin looked at the truth."""
         entries = ((kind, self.registry.get(kind, c.name)) for kind, c in cell.choices.items())
         return [kind for kind, entry in entries if getattr(entry.factory, "uses_truth", False)]
+
+
+def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[str, Any]:
+    """Kind -> choice as the keys of a cell's stages have it, models with their fingerprint; corruptions as a list.
+
+    Of weights that were measured: on how many samples, and of what where a source was named.
+    """
+    if taught is None:
+        model = answers.spec["model"]
+        return {"task": answers.spec["task"], "model": {**model["choice"], "fingerprint": model.get("fingerprint")}}
+    train = answers.input("train").spec
+    model = {**train["model"]["choice"], "fingerprint": train["model"]["fingerprint"]}
+    found = {"model": model, **train["choices"], **answers.spec["choices"], "corruption": train["corruption"]}
+    if taught.contribution is not None:
+        source = train["contribution"] if cell["weights"].options.get("from") else None
+        measured = {
+            "samples": taught.contribution["used"] + taught.contribution["dropped"],
+            "from": source["file"] if isinstance(source, dict) else source,
+        }
+        found["weights"] = {**found["weights"], "options": {**found["weights"]["options"], **measured}}
+    return found
 
 
 def _mass(recipe: Recipe) -> list[float] | None:

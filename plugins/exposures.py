@@ -17,6 +17,7 @@ class NoExposure:
     """Train on x_t as it is, sample with the noise estimate as it is."""
 
     perturbs: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
 
     def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
         """x_t (B, C, h, w)."""
@@ -36,6 +37,7 @@ class InputPerturbation(NoExposure):
 
     gamma: float = 0.1
     perturbs: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma < math.inf:
@@ -50,7 +52,8 @@ class InputPerturbation(NoExposure):
 class EpsilonScaling(NoExposure):
     """Divide the noise estimate by k i + b at the sampler's i-th step from the least noisy (Ning et al., ICLR 2024).
 
-    Acts in sampling only. No value was published for perception models; b from 1.000 to 1.010 is worth a sweep.
+    Acts in sampling only, and not at a timestep without signal, where the estimate is x_t itself. No value was
+    published for perception models; b from 1.000 to 1.010 is worth a sweep.
 
     k: slope, 0 or more. b: divisor at the least noisy step, positive; 1 with k = 0 changes nothing.
     """

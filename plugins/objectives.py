@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from addp_bench.hookspecs import hookimpl
 from addp_bench.registry import Registry
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 class MSE:
     """Mean squared error over channels and every latent pixel, valid or not (Ho et al., 2020)."""
+
+    needs_valid: ClassVar[bool] = False
 
     def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """output and target (B, C, h, w), valid not used -> (B,) float32."""
@@ -29,6 +31,7 @@ class MaskedMSE:
     """
 
     over: Literal["batch", "sample"] = "batch"
+    needs_valid: ClassVar[bool] = True
 
     def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """output and target (B, C, h, w), valid (B, h, w) bool or None for everywhere -> (B,) float32.

@@ -118,6 +118,10 @@ class PerceptionStats:
             raise ValueError(f"floor lies between 0 and 1 / {self.groups} groups, got {self.floor}")
         if self.samples is not None and self.samples < self.groups + 2:
             raise ValueError(f"samples must be at least {self.groups + 2} for {self.groups} groups, got {self.samples}")
+        if self.from_ is not None and Path(self.from_).suffix == ".json":
+            for option in ("samples", "steps"):
+                if getattr(self, option) is not None:
+                    raise ValueError(f"{option} belongs to a measurement, and from={self.from_} is measured already")
         if self.steps is not None and self.steps < self.groups:
             raise ValueError(f"steps must be at least {self.groups}, one for each group, got {self.steps}")
 

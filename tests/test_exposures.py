@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from addp_bench.errors import BadOption
 from addp_bench.plugins.exposures import EpsilonScaling, InputPerturbation, NoExposure
 from addp_bench.plugins.noise import ScaledLinear
 from addp_bench.plugins.targets import Epsilon
@@ -58,12 +57,13 @@ def test_the_divisor_counts_steps_from_the_least_noisy():
     torch.testing.assert_close(linear(x, 900), shown(x, 900) / 2.0)
 
 
-def test_epsilon_scaling_cannot_act_where_no_signal_is_left():
+def test_epsilon_scaling_leaves_a_timestep_without_signal_as_it_is():
+    """There the noise estimate is x_t itself and says nothing of x0."""
     zero = ScaledLinear(zero_snr=True)
     x = torch.randn(1, 4, 2, 2)
-    assert torch.equal(exposed(lambda x_t, t: x_t, NoExposure(), zero, [999])(x, 999), x)
-    with pytest.raises(BadOption, match="no signal"):
-        exposed(lambda x_t, t: x_t, EpsilonScaling(b=1.01), zero, [999])(x, 999)
+    scaled = exposed(lambda x_t, t: 0.5 * x_t, EpsilonScaling(b=1.01), zero, [999, 500])
+    assert torch.equal(scaled(x, 999), 0.5 * x)
+    assert not torch.allclose(scaled(x, 500), 0.5 * x)
 
 
 @pytest.mark.parametrize("wrong", [{"b": 0.0}, {"b": -1.0}, {"k": -0.1}])

@@ -34,6 +34,7 @@ LAYERS = (
         "specfile",
         "uncertainty",
         "selection",
+        "axes",
         "rendering",
         "tables",
         "breakdown",

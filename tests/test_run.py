@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import bench
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 import torch
 
 from addp_bench import training
+from addp_bench.cache import Latents
 from addp_bench.errors import BadRequest, StorageProblem
 from addp_bench.hookspecs import hookimpl
 from addp_bench.loading import load
+from addp_bench.types import Budget
 
 MAIN = {"weights": ["perception_stats"], "aug": ["linear"]}
 
@@ -180,6 +183,39 @@ def test_an_interrupted_training_goes_on_and_makes_the_same_weights(sd15, tmp_pa
     one, other = (tmp_path / name / "stages" / train.name / "denoiser.safetensors" for name in ("quiet", "killed"))
     assert one.read_bytes() == other.read_bytes()
     assert not list((tmp_path / "killed" / "work").iterdir()), "nothing half-done is left"
+
+
+def test_a_checkpoint_holds_what_a_network_counts_beside_its_parameters(sd15):
+    """Batch normalisation's running statistics, in a plugin's network."""
+
+    def trainer():
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.BatchNorm2d(2))
+        model = SimpleNamespace(network=network, weight_decay=0.0)
+        draws = SimpleNamespace(parameters=list, state_dict=dict, load_state_dict=lambda s: None)
+        recipe = SimpleNamespace(draws=draws)
+        return training.Trainer(model, recipe, Budget("b", 2, 1, 1e-3, 0, None, None, 1, 0.9, 1), "fp32")
+
+    one, other = trainer(), trainer()
+    one.network(torch.randn(4, 2, 3, 3))
+    assert not torch.equal(one.network[1].running_mean, other.network[1].running_mean)
+    other.load(one.state())
+    for name, tensor in one.weights().items():
+        torch.testing.assert_close(other.weights()[name], tensor)
+
+
+def test_a_sample_that_stands_in_a_batch_twice_draws_twice(sd15, tmp_path):
+    loaded, ((small),) = bench.plans(bench.request(sd15, overrides={"train_samples": 3}), tmp_path)
+    at, *_ = bench.run(bench.request(sd15, overrides={"train_samples": 3}), tmp_path, loaded)
+    stage = small.score.inputs[0].input("train")
+    work, cell = at.work, small.cell
+    model = work.model(cell)
+    latents = Latents.open(at.folder(stage.input("latents")))
+    recipe = work.recipe(cell, model, None)
+    parts = (latents, None, work.build("task", cell), work.build("encoding", cell), model, recipe)
+    batch = training.Batches(*parts, 7, 0, torch.device("cpu")).batch(0, None)
+    assert len({tuple(row.flatten().tolist()) for row in batch.eps}) == 7
+    assert len(set(batch.t.tolist())) > 3
 
 
 def test_a_cell_that_diverges_fails_alone(sd15, tmp_path):

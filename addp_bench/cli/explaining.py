@@ -89,10 +89,10 @@ def _of_record(record: Record) -> dict[str, Any]:
     from addp_bench.differences import parts
 
     specs = record.provenance["spec"]
-    return parts([(kind, specs[f"{kind}/{key[:16]}"]) for kind, key in record.provenance["stages"]])
+    return parts([(kind, key, specs[f"{kind}/{key[:16]}"]) for kind, key in record.provenance["stages"]])
 
 
 def _of_plan(plan: Plan) -> dict[str, Any]:
     from addp_bench.differences import parts
 
-    return parts([(stage.kind, stage.spec) for stage in plan.stages()])
+    return parts([(stage.kind, stage.key, stage.spec) for stage in plan.stages()])

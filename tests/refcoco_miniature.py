@@ -226,7 +226,7 @@ PHOTOGRAPHS: dict[str, list[Thing]] = {
                     "205,400 165,385 135,350 120,305 122,265 140,245 110,247 112,230 95,220"
                 )
             ],
-            ["motorbike", "the red motorcycle", "Bike"],
+            ["motorbike", "the red motorcycle", "Bike", "parked motorcycle"],
         ),
         Thing(
             "wheel",
@@ -256,7 +256,7 @@ PHOTOGRAPHS: dict[str, list[Thing]] = {
                     "55,305 47,305 50,195"
                 )
             ],
-            ["wooden bench"],
+            ["wooden bench", "what the motorbike is parked before"],
         ),
         Thing(
             "seat",
@@ -265,7 +265,7 @@ PHOTOGRAPHS: dict[str, list[Thing]] = {
                     "150,165 200,163 250,175 300,188 357,190 345,205 310,222 265,255 248,235 215,212 165,203 147,190"
                 )
             ],
-            ["black seat", "Where you sit"],
+            ["black seat", "Where you sit", "saddle"],
         ),
     ],
     "coins.png": [

@@ -205,9 +205,14 @@ def on_refcoco(root: Path, model: Path) -> list[str]:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_main_job_runs_on_refcoco_and_a_stable_diffusion_folder(run, refcoco, sd15):
-    code, err, runs = run(*on_refcoco(refcoco, sd15), "--aug", "linear", "--limit", "4")
+    job = ("--weights", "perception_stats", "--aug", "linear")
+    code, err, runs = run(*on_refcoco(refcoco, sd15), *job, "--limit", "4")
     assert code == 0, err
-    assert len(list(runs.glob("records/*/record.json"))) == 1
+    (file,) = runs.glob("records/*/record.json")
+    result = json.loads(file.read_text())["result"]
+    assert result["contribution"]["used"] == 12  # of the photograph that `stats` holds, and no other has been measured
+    assert len(list(runs.glob("stages/train/*"))) == 2  # the source and the cell
+    assert result["training"]["split"] == "train_fit"
 
 
 def truncate(root: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from addp_bench.types import Sample, to_batch
 
 if TYPE_CHECKING:
     from addp_bench.protocols import DenoisingModel, Encoding, Samples, Task
+    from addp_bench.types import Drawing, Query
 
 CHUNK = 64  # items encoded at once
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)  # of a sample that is only asked for its words
@@ -81,7 +83,7 @@ class Index:
         for s in range(count):
             places.setdefault(samples.image_ids[s], len(places))
             said = Sample(samples.ids[s], samples.image_ids[s], NO_IMAGE, None, samples.text(s))
-            for q, query in enumerate(encoding.queries(said, ())):
+            for q, query in enumerate(queries(encoding, said, samples)):
                 items.append(Item(s, q, query.prompt))
                 rows.append(prompts.setdefault(query.prompt, len(prompts)))
         image_ids = list(samples.image_ids[:count])
@@ -94,12 +96,14 @@ class Latents:
 
     images: (U, C', h, w) conditioning of each distinct photograph. targets: (items, C, h, w) clean latents, None for
     splits that are only judged. text: (P, L, D) embeddings of the distinct prompts, None when too large to keep.
+    valid: (items, h, w) 1 where all of a latent pixel's drawing means something, else 0; None where all of it does.
     """
 
     index: Index
     images: np.ndarray
     targets: np.ndarray | None
     text: np.ndarray | None
+    valid: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.index.items)
@@ -121,6 +125,11 @@ class Latents:
         assert self.targets is not None, "this split was cached without targets"
         return torch.from_numpy(self.targets[list(items)])
 
+    def validity(self, items: Sequence[int]) -> Tensor:
+        """Where the drawings of these items mean something, (B, h, w) bool."""
+        assert self.valid is not None, "all drawings of this split are valid everywhere"
+        return torch.from_numpy(self.valid[list(items)] > 0)
+
     def embedding(self, items: Sequence[int], model: DenoisingModel) -> Tensor:
         """Text conditioning of these items, (B, L, D); made by the model when the cache holds none."""
         if self.text is None:
@@ -137,7 +146,7 @@ class Latents:
 
         images = array("images")
         assert images is not None, "a finished stage holds images"
-        return cls(Index.read(folder), images, array("targets"), array("text"))
+        return cls(Index.read(folder), images, array("targets"), array("text"), array("valid"))
 
 
 def make(
@@ -153,8 +162,8 @@ def make(
 ) -> None:
     """Encode the first `count` samples into `folder`; goes on where a killed attempt stopped.
 
-    Raises BadData for a split with no samples, for drawings that are valid in part only, and for latents that are not
-    finite. progress(done, total) is called after every chunk.
+    Raises BadData for a split with no samples, for drawings that are valid in part though their encoding does not say
+    `partial`, and for latents that are not finite. progress(done, total) is called after every chunk.
     """
     if count == 0:
         raise BadData("the split holds no samples: nothing can be trained or judged on it")
@@ -173,18 +182,22 @@ def make(
             images.write(chunk, model.condition(seen).cpu().numpy())
             progress(images.done, total)
     if targets:
-        with _Rows(folder / "targets.npy", (len(items), *shape)) as latents:
+        partial = getattr(encoding, "partial", False)
+        kept = _Rows(folder / "valid.npy", (len(items), *shape[1:])) if partial else nullcontext()
+        with _Rows(folder / "targets.npy", (len(items), *shape)) as latents, kept as valid:
             for chunk in latents.chunks():
                 chosen = [items[i] for i in chunk]
                 loaded = [samples[item.sample] for item in chosen]
                 seen = photos(loaded, side).to(device)
                 truth = task.collate([task.resize(s.truth, side, side) for s in loaded])
-                queries = [encoding.queries(s, ())[item.query] for s, item in zip(loaded, chosen)]
-                drawing = encoding.encode(seen, to_device(truth, device), queries)
-                if drawing.valid is not None:
+                asked = [queries(encoding, s, samples)[item.query] for s, item in zip(loaded, chosen)]
+                drawing = encoding.encode(seen, to_device(truth, device), asked)
+                if valid is not None:
+                    valid.write(chunk, whole_pixels(drawing, shape).cpu().numpy())
+                elif drawing.valid is not None:
                     raise BadData(
-                        f"encoding {type(encoding).__name__} leaves parts of a drawing without meaning, and training "
-                        "cannot leave them out; choose another --encoding"
+                        f"encoding {type(encoding).__name__} leaves parts of a drawing without meaning and does not "
+                        "say so; `partial = True` in its class says it"
                     )
                 posterior = posterior_noise([item.name(index.ids) for item in chosen], shape)
                 latents.write(chunk, model.codec.encode(drawing.rgb, posterior.to(device)).cpu().numpy())
@@ -195,6 +208,19 @@ def make(
             for chunk in text.chunks():
                 text.write(chunk, model.embed([index.prompts[i] for i in chunk]).cpu().numpy())
     index.write(folder)
+
+
+def queries(encoding: Encoding, sample: Sample, samples: Samples) -> Sequence[Query]:
+    """What an encoding asks for a sample, which it sees without truth and hints."""
+    return encoding.queries(replace(sample, truth=None, hints={}), getattr(samples, "vocabulary", ()))
+
+
+def whole_pixels(drawing: Drawing, shape: Sequence[int]) -> Tensor:
+    """1.0 where all pixels of a drawing under a latent pixel are valid, else 0.0: (B, h, w) for latents (C, h, w)."""
+    if drawing.valid is None:
+        return torch.ones(len(drawing.rgb), *shape[1:])
+    invalid = functional.adaptive_max_pool2d((~drawing.valid)[:, None].float(), tuple(shape[1:]))
+    return 1.0 - invalid[:, 0]
 
 
 def posterior_noise(names: Sequence[str], shape: Sequence[int]) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from addp_bench import evaluation
-from addp_bench.cache import CHUNK, photos, to_device
+from addp_bench.cache import CHUNK, photos, queries, to_device
 from addp_bench.types import to_uint8
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def ceiling(
         for first in range(0, count, CHUNK):
             chunk = range(first, min(first + CHUNK, count))
             loaded = [samples[i] for i in chunk]
-            asked = [encoding.queries(sample, ()) for sample in loaded]
-            owners = [k for k, queries in enumerate(asked) for _ in queries]
+            asked = [queries(encoding, sample, samples) for sample in loaded]
+            owners = [k for k, several in enumerate(asked) for _ in several]
             truth = task.collate([task.resize(loaded[k].truth, side, side) for k in owners])
             seen = photos([loaded[k] for k in owners], side).to(device)
-            drawing = encoding.encode(seen, to_device(truth, device), [q for queries in asked for q in queries])
+            drawing = encoding.encode(seen, to_device(truth, device), [q for several in asked for q in several])
             with torch.no_grad():
                 pictures = to_uint8(model.codec.decode(model.codec.encode(drawing.rgb)))
             for k, (i, sample) in enumerate(zip(chunk, loaded)):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from addp_bench import cache
 from addp_bench.cache import Index
 from addp_bench.errors import BadData, BadOption, BadPrediction
 from addp_bench.randomness import normal, numpy_generator
@@ -195,7 +196,7 @@ def answers(
             if last:
                 of_sample = np.stack(waiting.pop(item.sample))  # (K, steps, H, W, 3)
                 sample = samples[item.sample]
-                queries, size = encoding.queries(sample, ()), drawing_size(sample) or of_sample.shape[2:4]
+                queries, size = cache.queries(encoding, sample, samples), drawing_size(sample) or of_sample.shape[2:4]
                 photo = _resized(to_batch(sample.image[None]), size)[0]
                 for k in steps:
                     drawing = of_sample[:, k]
@@ -268,7 +269,12 @@ def score_naive(
 
 
 def ask(predictor: Predictor, sample: Sample, task: str, seed: int) -> Any:
-    """The answer of a predictor that does not draw; the same however often and in whatever order it is asked."""
+    """The answer of a predictor that does not draw; the same however often and in whatever order it is asked.
+
+    Who does not declare `uses_truth` is shown the photograph and the words, and nothing else.
+    """
+    if not getattr(predictor, "uses_truth", False):
+        sample = replace(sample, truth=None, hints={}, attributes={})
     return predictor.predict(sample, task, numpy_generator("predictor", seed, sample.id))
 
 

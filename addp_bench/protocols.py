@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from addp_bench.contribution import Contribution
-    from addp_bench.types import Budget, Card, Drawing, ModelCard, Query, Sample, Step
+    from addp_bench.types import Attempt, Budget, Card, Drawing, ModelCard, Query, Sample, Step
 
 
 # ---------------------------------------------------------------------------------------------- what is judged
@@ -96,6 +96,7 @@ class Samples(Protocol):
 
     ids: Sequence[str]
     image_ids: Sequence[str]
+    # *Optional* `vocabulary`: names of the classes that encodings may ask for; none without it.
 
     def __len__(self) -> int: ...
 
@@ -133,9 +134,14 @@ class Encoding(Protocol):
     """How a truth is drawn as a picture and read back. One sample may need several drawings (one per class, say)."""
 
     truth: ClassVar[str]  # the type of truth it draws; must equal the task's
+    # *Optional* `partial` True: some drawings mean something in part only, as their `valid` says. *Optional*
+    # `fit(latents, samples, model)`: learns a decoder, once after training.
 
     def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
-        """What to ask for this sample, one prompt per drawing. Reads the sample's text, never its truth."""
+        """What to ask for this sample, one prompt per drawing; the sample comes without its truth and hints.
+
+        vocabulary: names of the classes that the split may be asked for.
+        """
 
     def encode(self, image: Tensor, truth: Any, queries: Sequence[Query]) -> Drawing:
         """image (B, 3, H, W) in [-1, 1], truth as the task collates it, B queries -> the drawn truth."""
@@ -234,6 +240,10 @@ class TimestepDraws(Protocol):
     def parameters(self) -> Sequence[torch.nn.Parameter]:
         """Parameters learnt along with the network; empty for most."""
 
+    # *Optional* `learning_rate`: of these parameters, constant; without it they follow the network's. *Optional*
+    # `backward(losses (B,), t, step, parameters) -> Tensor`: instead of `combine`, for strategies that join gradients
+    # and not losses; leaves a gradient on each of the network's parameters and returns the loss that is logged.
+
     def state_dict(self) -> dict[str, Any]:
         """Whatever must survive a restart."""
 
@@ -247,8 +257,12 @@ class Exposure(Protocol):
     perturbs: ClassVar[bool]  # True: train_input is given fresh noise, False: None
     trains: ClassVar[bool] = True  # False: training is that of `none`, and is shared with it
 
-    def train_input(self, x_t: Tensor, s: Tensor, white: Tensor | None) -> Tensor:
-        """The noisy input (B, C, h, w) to train on; white (B, C, h, w) is fresh noise."""
+    def train_input(self, x_t: Tensor, t: Tensor, noise: Noise, white: Tensor | None, denoise: Denoise) -> Tensor:
+        """The noisy input (B, C, h, w) to train on at timesteps t (B,), in place of x_t; the goal stays that of x_t.
+
+        white (B, C, h, w): fresh noise. denoise(x, t (B,)): the network as it is now, under the batch's conditioning,
+        without gradient, for inputs made of its own answers.
+        """
 
     def sampled(self, eps: Tensor, index: int) -> Tensor:
         """The noise estimate to go on with; index counts the sampler's steps from the least noisy, 0."""
@@ -257,17 +271,21 @@ class Exposure(Protocol):
 class Objective(Protocol):
     """The loss of a batch, per sample."""
 
-    needs_valid: ClassVar[bool] = False  # True: means nothing for drawings that are valid everywhere
+    def losses(self, attempt: Attempt) -> Tensor:
+        """What came of a batch -> (B,) float32.
 
-    def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-        """output and target (B, C, h, w), valid (B, h, w) bool or None -> (B,) float32."""
+        *Optional* members: `needs_valid` True means nothing for drawings that are valid everywhere, and is refused for
+        them; `features` names modules of the network whose outputs `attempt.features` shall hold; `bind(model)` gives
+        the objective for a model, asked once before training; `parameters()`, `state_dict()` and `load_state_dict()`
+        belong to an objective that learns, as those of TimestepDraws.
+        """
 
 
 class Denoise(Protocol):
     """A guided network as a sampler sees it."""
 
-    def __call__(self, x_t: Tensor, t: int) -> Tensor:
-        """x_t (B, C, h, w) -> the estimate of x0 (B, C, h, w)."""
+    def __call__(self, x_t: Tensor, t: Any) -> Tensor:
+        """x_t (B, C, h, w) at timestep t -> the estimate of x0 (B, C, h, w)."""
 
 
 class Sampler(Protocol):
@@ -358,6 +376,9 @@ class DenoisingModel(Protocol):
 
     def to(self, device: torch.device | str) -> DenoisingModel:
         """Move every part."""
+
+    # *Optional* `features(x_t, t, image, text, layers) -> Mapping[str, Tensor]`: outputs (B, C, h, w) of named layers,
+    # without gradient, for tasks that read features.
 
 
 class Executor(Protocol):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from addp_bench import evaluation
-from addp_bench.cache import photos
+from addp_bench import cache, evaluation
 from addp_bench.errors import BadData, BadModel
 from addp_bench.randomness import normal
 from addp_bench.resolve import Cell
@@ -80,7 +79,7 @@ class Reopened:
             x0 = torch.from_numpy(drawn.only(place[i])[:, read]).to(self.bench.device)
             with torch.no_grad():
                 drawing = to_uint8(model.codec.decode(x0))
-            queries = encoding.queries(sample, ())
+            queries = cache.queries(encoding, sample, samples)
             prediction = evaluation.decode(drawing, sample, queries, encoding, evaluator.drawing_size(sample))
             found.append(self._picture(sample, prediction, drawing))
         return found
@@ -100,7 +99,7 @@ class Reopened:
         queries = encoding.queries(sample, ())
         noise, sampler = bench.work.noise(cell, model), bench.work.build("sampler", cell)
         k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps
-        condition = model.condition(photos([sample], side).to(bench.device)).expand(k, -1, -1, -1)
+        condition = model.condition(cache.photos([sample], side).to(bench.device)).expand(k, -1, -1, -1)
         words = model.embed([query.prompt for query in queries]).to(bench.device)
         null = model.embed([""])[0].to(bench.device)
         target, guidance = bench.work.build("target", cell), bench.work.build("guidance", cell)

@@ -341,7 +341,7 @@ def _check_types(
     if any(text == "correction" for text, _ in guidance.coefficients()):
         raise Illegal(f"guidance {choices['guidance'].name} follows corrections in words, and a run is given none")
     objective = registry.get("objective", choices["objective"].name).factory
-    if getattr(objective, "needs_valid", False):
+    if getattr(objective, "needs_valid", False) and not getattr(encoding, "partial", False):
         raise Illegal(
             f"objective {choices['objective'].name} leaves out what is not valid, and encoding "
             f"{choices['encoding'].name} draws every pixel; take --objective mse"

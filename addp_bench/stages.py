@@ -35,7 +35,7 @@ KEY_SCHEMA = 1
 # The core modules that decide what each kind of stage makes.
 CODE = {
     "latents": ("types", "randomness", "cache"),
-    "train": ("types", "randomness", "schedule", "timesteps", "contribution", "cache", "training", "work"),
+    "train": ("types", "randomness", "schedule", "timesteps", "contribution", "cache", "batches", "training", "work"),
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
     "contribution": ("contribution", "evaluation", "work"),
     "answers": ("types", "randomness", "evaluation"),

@@ -8,7 +8,7 @@ leaves the codec, so that a stored drawing decodes exactly as it did when it was
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,26 @@ class Step:
 
     t: int
     x0: Tensor
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one training batch, as an objective sees it.
+
+    output, goal (B, C, h, w): what the network said, and what its target asks for. x0 (B, C, h, w): the clean latent.
+    t (B,) int64. valid (B, h, w) bool: where a latent pixel's whole drawing means something, None for everywhere.
+    features: outputs of the network's modules that the objective named, by name. estimate(): the x0 that the output
+    means, with its gradient. decode(latents): their pictures (B, 3, H, W) in [-1, 1].
+    """
+
+    output: Tensor
+    goal: Tensor
+    x0: Tensor
+    t: Tensor
+    valid: Tensor | None
+    features: Mapping[str, Any]
+    estimate: Callable[[], Tensor]
+    decode: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from addp_bench import cache, evaluation, outcome
+from addp_bench.batches import Batches, Recipe
 from addp_bench.contribution import Contribution, estimate
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell
@@ -20,7 +21,7 @@ from addp_bench.spec import Choice
 from addp_bench.statistics import STATISTICS
 from addp_bench.store import Stage, write_bytes, write_json
 from addp_bench.timesteps import group_mass
-from addp_bench.training import Batches, Recipe, Trainer, train
+from addp_bench.training import Trainer, train
 
 if TYPE_CHECKING:
     import pluggy
@@ -80,6 +81,7 @@ class Work:
     def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
         """Everything a training step is made of. Raises Degenerate or BadOption for weights."""
         noise, target = self.noise(cell, model), self.build("target", cell)
+        objective = self.build("objective", cell)
         corruptions = [self.registry.build("corruption", c) for c in cell.corruption]
         return Recipe(
             noise,
@@ -88,7 +90,7 @@ class Work:
             self.build("aug", cell),
             corruptions,
             self.build("exposure", cell),
-            self.build("objective", cell),
+            objective.bind(model) if hasattr(objective, "bind") else objective,
         )
 
     def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:

@@ -21,6 +21,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from addp_bench import cache
+from addp_bench.batches import Batches
 from addp_bench.loading import load
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell, resolve
@@ -28,7 +29,7 @@ from addp_bench.run import Bench
 from addp_bench.sampling import guided
 from addp_bench.spec import Request
 from addp_bench.stages import Planner
-from addp_bench.training import Batches, Trainer
+from addp_bench.training import Trainer
 
 SAMPLES = 256
 Pairs = tuple[list[float], list[float]]

@@ -12,6 +12,8 @@ from addp_bench.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from addp_bench.protocols import Denoise, Noise
+
 
 class NoExposure:
     """Train on x_t as it is, sample with the noise estimate as it is."""
@@ -19,7 +21,7 @@ class NoExposure:
     perturbs: ClassVar[bool] = False
     trains: ClassVar[bool] = False
 
-    def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
+    def train_input(self, x_t: Tensor, t: Tensor, noise: Noise, white: Tensor | None, denoise: Denoise) -> Tensor:
         """x_t (B, C, h, w)."""
         return x_t
 
@@ -43,9 +45,10 @@ class InputPerturbation(NoExposure):
         if not 0 <= self.gamma < math.inf:
             raise ValueError(f"gamma is a standard deviation, 0 or more, got {self.gamma}")
 
-    def train_input(self, x_t: Tensor, s: Tensor, white: Tensor) -> Tensor:
+    def train_input(self, x_t: Tensor, t: Tensor, noise: Noise, white: Tensor | None, denoise: Denoise) -> Tensor:
         """x_t + s gamma white; targets stay those of x_t."""
-        return x_t + self.gamma * s * white
+        assert white is not None, "who perturbs is given noise"
+        return x_t + self.gamma * noise.s(t)[:, None, None, None] * white
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from addp_bench.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from addp_bench.types import Attempt
+
 
 class MSE:
     """Mean squared error over channels and every latent pixel, valid or not (Ho et al., 2020)."""
 
-    needs_valid: ClassVar[bool] = False
-
-    def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-        """output and target (B, C, h, w), valid not used -> (B,) float32."""
-        return (output.float() - target.float()).square().mean(dim=(1, 2, 3))
+    def losses(self, attempt: Attempt) -> Tensor:
+        """(B,) float32."""
+        return (attempt.output.float() - attempt.goal.float()).square().mean(dim=(1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,12 @@ class MaskedMSE:
     over: Literal["batch", "sample"] = "batch"
     needs_valid: ClassVar[bool] = True
 
-    def losses(self, output: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-        """output and target (B, C, h, w), valid (B, h, w) bool or None for everywhere -> (B,) float32.
-
-        A sample without a valid pixel has loss 0.
-        """
-        if valid is None:
-            return MSE().losses(output, target, None)
+    def losses(self, attempt: Attempt) -> Tensor:
+        """(B,) float32; 0 for a sample without a valid pixel, MSE where everything is valid."""
+        if (valid := attempt.valid) is None:
+            return MSE().losses(attempt)
         # before squaring, not a product after it: inf or nan outside must reach neither the loss nor its gradient
-        error = (output.float() - target.float()).where(valid[:, None], 0.0).square().mean(dim=1)
+        error = (attempt.output.float() - attempt.goal.float()).where(valid[:, None], 0.0).square().mean(dim=1)
         count = valid.sum(dim=(1, 2)).float()
         share = count if self.over == "sample" else count.mean()
         return error.sum(dim=(1, 2)) / share.clamp(min=1.0 / len(error))

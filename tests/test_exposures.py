@@ -19,23 +19,24 @@ def shown(x_t, t):
 
 def test_no_exposure_changes_nothing():
     x = torch.randn(2, 4, 3, 3)
-    assert torch.equal(NoExposure().train_input(x, torch.ones(2, 1, 1, 1), torch.randn_like(x)), x)
+    assert NoExposure().train_input(x, torch.tensor([3, 5]), NOISE, None, shown) is x
     assert torch.equal(exposed(shown, NoExposure(), NOISE, [999, 0])(x, 999), shown(x, 999))
 
 
 @pytest.mark.parametrize("gamma, factor", [(0.1, 1.004988), (0.15, 1.011187)])
 def test_input_perturbation_raises_the_noise_by_its_worked_factor(gamma, factor):
     eps, white = torch.randn(2, 1, 1, 400, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    s = torch.full((1, 1, 1, 1), 0.6, dtype=torch.float64)
-    made = InputPerturbation(gamma).train_input(s * eps, s, white)
-    assert (made.std() / 0.6).item() == pytest.approx(factor, abs=0.004)
+    at = torch.tensor([400])
+    s = NOISE.s(at).double().view(1, 1, 1, 1)
+    made = InputPerturbation(gamma).train_input(s * eps, at, NOISE, white, shown)
+    assert (made.std() / s).item() == pytest.approx(factor, abs=0.004)
     torch.testing.assert_close(made, s * (eps + gamma * white))
 
 
 def test_input_perturbation_leaves_sampling_alone_and_epsilon_scaling_training():
     x = torch.randn(2, 4, 3, 3)
     assert InputPerturbation().sampled(x, 3) is x
-    assert EpsilonScaling(b=1.01).train_input(x, torch.ones(2, 1, 1, 1), x) is x
+    assert EpsilonScaling(b=1.01).train_input(x, torch.tensor([3, 5]), NOISE, None, shown) is x
 
 
 @pytest.mark.parametrize(

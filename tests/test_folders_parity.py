@@ -10,13 +10,14 @@ from PIL import Image
 
 from addp_bench.baselines.folders import InstructPix2Pix
 from addp_bench.baselines.latent_codec import VaeCodec
+from addp_bench.batches import Batch, Recipe
 from addp_bench.plugins.guidance import ImageText
 from addp_bench.plugins.objectives import MSE
 from addp_bench.plugins.samplers import DDIM
 from addp_bench.plugins.targets import Epsilon
 from addp_bench.sampling import guided
 from addp_bench.timesteps import VectorDraws
-from addp_bench.training import Batch, Recipe, Trainer, loss_of
+from addp_bench.training import Trainer, loss_of
 from addp_bench.types import Budget, to_batch
 
 PROMPTS = ["make the ball red", "a cone, far left"]
@@ -176,7 +177,7 @@ def test_sampling_equals_the_diffusers_pipeline_at_every_step(model, pipeline, i
 
 
 class Unchanged:
-    def train_input(self, x_t, s, white):
+    def train_input(self, x_t, t, noise, white, denoise):
         return x_t
 
     def sampled(self, eps, index):

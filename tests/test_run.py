@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from addp_bench import training
+from addp_bench.batches import Batch, Batches
 from addp_bench.cache import Latents
 from addp_bench.errors import BadRequest, StorageProblem
 from addp_bench.hookspecs import hookimpl
@@ -213,7 +214,7 @@ def test_a_sample_that_stands_in_a_batch_twice_draws_twice(sd15, tmp_path):
     latents = Latents.open(at.folder(stage.input("latents")))
     recipe = work.recipe(cell, model, None)
     parts = (latents, None, work.build("task", cell), work.build("encoding", cell), model, recipe)
-    batch = training.Batches(*parts, 7, 0, torch.device("cpu")).batch(0, None)
+    batch = Batches(*parts, 7, 0, torch.device("cpu")).batch(0, None)
     assert len({tuple(row.flatten().tolist()) for row in batch.eps}) == 7
     assert len(set(batch.t.tolist())) > 3
 
@@ -386,8 +387,8 @@ def test_a_training_step_and_a_sampling_step_run_on_the_meta_device(sd15):
     loaded = load([bench.DOTS])
     _, (plan,) = bench.plans(bench.request(sd15, {"aug": ["linear"], "target": ["x0"]}), Path("nowhere"), loaded)
     at = bench.Bench(loaded.registry, loaded.hooks, Path("nowhere"), progress=bench.Progress(quiet=True))
-    model = at.build("model", plan.cell)
-    recipe = at.recipe(plan.cell, model, None)
+    model = at.work.build("model", plan.cell)
+    recipe = at.work.recipe(plan.cell, model, None)
     model = model.to("meta")
     model.network.to("meta")
 
@@ -397,6 +398,6 @@ def test_a_training_step_and_a_sampling_step_run_on_the_meta_device(sd15):
     latent = on_meta(2, 4, 8, 8)
     t = torch.zeros(2, dtype=torch.int64, device="meta")
     text = on_meta(2, 77, 32)
-    batch = training.Batch(latent, latent, latent, latent, t, on_meta(2), latent, text)
+    batch = Batch(latent, latent, latent, latent, t, on_meta(2), latent, text)
     training.loss_of(model, recipe, batch, 0).backward()
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in model.network.parameters())

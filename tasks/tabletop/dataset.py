@@ -111,6 +111,11 @@ class TabletopSamples:
         self.each = PER_SCENE if task == "ris" else 1
         self._shard = functools.lru_cache(maxsize=OPEN)(self._open)
 
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """Classes that encodings of one drawing for each class may ask for."""
+        return SHAPES if self.task in ("semantic", "detection") else ()
+
     @functools.cached_property
     def ids(self) -> Sequence[str]:
         """'tabletop/val/000123/1' for expressions, 'tabletop/val/000123' for photographs."""

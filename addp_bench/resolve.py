@@ -19,6 +19,7 @@ from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget, Card, ModelCard
 
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
+COMPARED = ("sampling_steps", "extra_steps")  # numbers that tables show beside each other within one budget
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -364,7 +365,7 @@ def _numbers(request: Request) -> Iterable[str]:
             yield f"{flag} {value}: expected a number above 0"
         if name == "ema" and not 0 <= value <= 1:
             yield f"{flag} {value}: expected a decay from 0 to 1"
-        if name not in ("lr", "ema") and value < (least := 0 if name == "warmup" else 1):
+        if name not in ("lr", "ema") and value < (least := 0 if name in ("warmup", "extra_steps") else 1):
             yield f"{flag} {value}: expected {least} or more"
 
 
@@ -375,6 +376,7 @@ def _budget(request: Request, model: str, model_class: Any) -> Budget:
     changed = {k: v for k, v in request.overrides.items() if v is not None and getattr(budget, k) != v}
     if "train_steps" in changed and budget.train_steps and request.overrides.get("warmup") is None:
         changed["warmup"] = budget.warmup * changed["train_steps"] // budget.train_steps  # the same share of the steps
+    budget = dataclasses.replace(budget, **{name: changed.pop(name) for name in COMPARED if name in changed})
     if changed:
         # a figure made with other numbers than a budget's is not a figure of that budget
         budget = dataclasses.replace(budget, name="custom", **changed)

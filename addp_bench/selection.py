@@ -14,7 +14,8 @@ from addp_bench.spec import KINDS, Choice, tidy
 from addp_bench.store import canonical
 
 # What a condition may name beside kinds of plugins and `kind.option`.
-FIELDS = ("cell", "split", "protocol", "budget", "seed", "sampling_steps", "read_at", "precision")
+FIELDS = ("cell", "split", "protocol", "budget", "seed", "sampling_steps", "read_at", "precision", "train_steps")
+TRAINED_ON = "trained_on"  # the dataset of the training, named and with options as kinds are
 # Order of the columns that tell rows apart.
 AXES = (
     "task",
@@ -40,8 +41,9 @@ CUSTOM = "custom"  # the budget of a cell whose numbers were changed by hand
 def select(records: Sequence[Record], where: Sequence[str] = ()) -> list[Record]:
     """Records that meet every condition `field=value`.
 
-    A field is a kind (`weights=min_snr`, `weights=min_snr:gamma=5`), an option of one (`weights.scaling=loss`) or one
-    of FIELDS; `cell` takes the beginning of a key. Values after a comma, and repeated fields, are alternatives.
+    A field is a kind (`weights=min_snr`, `weights=min_snr:gamma=5`) or `trained_on`, an option of one
+    (`weights.scaling=loss`) or one of FIELDS; `cell` takes the beginning of a key. Values after a comma, and repeated
+    fields, are alternatives.
 
     Raises UnknownName for a field, BadRequest for a condition that cannot be read, NothingSelected when none is left.
     """
@@ -72,13 +74,13 @@ def _read(where: Sequence[str]) -> dict[str, list[str]]:
 
 def _known(records: Sequence[Record]) -> set[str]:
     options = {f"{kind}.{option}" for r in records for kind, c in _choices(r) for option in c["options"]}
-    return {*KINDS, *FIELDS, *options} - {"executor"}
+    return {*KINDS, TRAINED_ON, *FIELDS, *options} - {"executor"}
 
 
 def _meets(record: Record, name: str, value: str) -> bool:
     if name == "cell":
         return record.key.startswith(value.lower())
-    if name not in KINDS:
+    if name not in (*KINDS, TRAINED_ON):
         return value in _texts(record, name)
     wanted = Choice.parse(value)
     return any(
@@ -96,13 +98,14 @@ def _texts(record: Record, name: str) -> list[str]:
     if "." in name:
         kind, option = name.split(".", 1)
         return [_said(c["options"][option]) for k, c in _choices(record) if k == kind and option in c["options"]]
-    if name in KINDS:
+    if name in (*KINDS, TRAINED_ON):
         return [c["name"] for k, c in _choices(record) if k == name]
     values = {
         "split": result["dataset"]["split"],
         "protocol": result["protocol"]["name"],
         "read_at": (result["read_at"] or {}).get("rule"),
         "precision": (result["training"] or {}).get("precision"),
+        "train_steps": (result["training"] or {}).get("steps"),
     }
     value = values.get(name, result.get(name))
     return [] if value is None else [_said(value)]
@@ -114,6 +117,8 @@ def _choices(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if "task" not in result["choices"]:
         yield "task", {"name": result["task"], "options": {}}
     yield "dataset", result["dataset"]
+    if isinstance(trained_on := (result["training"] or {}).get("dataset"), Mapping):
+        yield TRAINED_ON, trained_on
     for kind, choice in result["choices"].items():
         for each in choice if isinstance(choice, list) else [choice]:
             yield kind, each

@@ -25,6 +25,7 @@ EVAL_AXES = ("sampler", "guidance")
 FIELDS = ("corruption", "seeds", "budget", "precision", "split", "protocol", "read_at", "sampling_seed")  # of Request
 NUMBERS: Mapping[str, Callable[[Any], Any]] = {
     "train_steps": int,
+    "extra_steps": int,
     "batch_size": int,
     "train_samples": int,
     "warmup": int,

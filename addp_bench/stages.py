@@ -149,7 +149,9 @@ class Planner:
             "choices": choices,
             "corruption": [by_content(c) for c in cell.corruption],
             "model": self._model(cell),
-            "budget": {k: getattr(b, k) for k in ("train_steps", "epochs", "batch_size", "lr", "warmup", "ema")},
+            "budget": {
+                k: getattr(b, k) for k in ("train_steps", "extra_steps", "epochs", "batch_size", "lr", "warmup", "ema")
+            },
             "seed": cell.seed,
             "precision": cell.precision,
             "contribution": contribution,

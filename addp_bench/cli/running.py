@@ -36,6 +36,7 @@ _AXES = {
 }
 _BUDGET = {
     "train_steps": "Optimiser steps.",
+    "extra_steps": "Steps beyond the budget's, for compute that others spent elsewhere.",
     "batch_size": "Samples of a step.",
     "train_samples": "Training samples used.",
     "warmup": "Steps of linear rise of the learning rate.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -22,6 +22,7 @@ from .surgery import widen_input
 
 if TYPE_CHECKING:
     from addp_bench.protocols import Noise
+    from addp_bench.records import Record
     from addp_bench.registry import Registry
 
 _PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInstructPix2PixPipeline")
@@ -225,6 +226,12 @@ class Tiny(InstructPix2Pix):
     def __init__(self, stage: Literal["edit", "generate"] = "edit", path: str | None = None) -> None:
         self.reads_image = stage == "edit"
         super().__init__(path or str(Path(__file__).parent / "tiny" / "weights" / stage))
+
+    def check(self, records: Sequence[Record]) -> Iterator[tuple[str, Any, str, bool]]:
+        """(what, measured, expected, kept) of what it must be able to do, for cells that were finished with it."""
+        from .gates import measure
+
+        return measure(self.folder, self.fingerprint(), self.guidance, self.budgets["quick"], records)
 
     def _open(self, root: Path) -> Folder:
         # both stages were trained on one autoencoder, which lies with `edit`

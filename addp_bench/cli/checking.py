@@ -1,4 +1,4 @@
-"""check: measure whether a dataset keeps its promises, and what an encoding loses."""
+"""check: measure whether a dataset or a model keeps its promises, and what an encoding loses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["data", "encoding"]))
+@click.argument("what", type=click.Choice(["data", "encoding", "model"]))
 @click.argument("name", metavar="NAME[:OPTION=VALUE...]")
 @click.option("--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through.")
 @click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
 @click.option("--dataset", default="tabletop", show_default=True, help="encoding: where the truths come from.")
 @click.option("--split", help="encoding: the split they are taken from; the dataset's own for statistics (stats).")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="encoding: how many truths.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="model: the folder of the cells that are read.",
+)
 @json_option
 @plugin_options
 def check(
@@ -35,24 +42,31 @@ def check(
     dataset: str,
     split: str | None,
     limit: int,
+    runs: Path,
     json: bool,
     plugin: Sequence[Path],
     no_plugin: Sequence[str],
     strict_plugins: bool,
 ) -> int:
-    """Measure what a dataset promises of itself, or the ceiling of an encoding.
+    """Measure what a dataset or a model promises of itself, or the ceiling of an encoding.
 
-    `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `encoding`: the best score
-    any model could reach: truth, drawn, through the codec, read back.
+    `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `model`: the same, read off
+    cells that were finished with it; those that are missing are named with the command that makes them. `encoding`: the
+    best score any model could reach: truth, drawn, through the codec, read back.
 
     \b
     Examples:
       addp-bench check data tabletop
+      addp-bench check model tiny --runs runs
       addp-bench check encoding red_mask --codec tiny
     """
     registry = load_plugins(plugin, no_plugin, strict_plugins).registry
     if what == "data":
-        return _data(registry, name, json)
+        return _promises("dataset", registry.build("dataset", name), (), json)
+    if what == "model":
+        from addp_bench import records
+
+        return _promises("model", registry.build("model", name), (records.load_all(runs.absolute()).records,), json)
     _encoding(registry, name, codec, task, dataset, split, limit, json)
     return 0
 
@@ -96,13 +110,13 @@ def _encoding(
     click.echo("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
 
 
-def _data(registry: Registry, name: str, json: bool) -> int:
+def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> int:
     from addp_bench.errors import BadOption
 
-    dataset = registry.build("dataset", name)
-    if not hasattr(dataset, "check"):
-        raise BadOption(f"dataset {name} promises nothing that can be measured: its class has no method check()")
-    measured = [(str(w), value, str(expected), bool(ok)) for w, value, expected, ok in dataset.check()]
+    if not hasattr(promising, "check"):
+        name = type(promising).__name__
+        raise BadOption(f"{kind} {name} promises nothing that can be measured: its class has no method check()")
+    measured = [(str(w), value, str(expected), bool(ok)) for w, value, expected, ok in promising.check(*reads)]
     if json:
         answer([{"what": w, "value": _plain(v), "expected": e, "ok": ok} for w, v, e, ok in measured])
     else:
@@ -118,6 +132,8 @@ def _table(measured: Sequence[tuple[str, Any, str, bool]]) -> str:
 
 
 def _said(value: Any) -> str:
+    if value is None:
+        return "not measured"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

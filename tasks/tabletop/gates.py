@@ -118,7 +118,7 @@ def guesses(split: Split) -> Iterator[Row]:
     chance = blind.chance(choices)
     yield "guessing among the visible solids, accuracy", chance, "for comparison", True
     for name, value, error in blind.photograph_only(choices):
-        yield name, value, f"{chance:.3f} +- {2.6 * error:.3f}", abs(value - chance) <= 2.6 * error
+        yield name, value, f"{chance:.3f} +- {2 * error:.3f}", abs(value - chance) <= 2 * error
     expressions = blind.masks(split.instance, split.scenes)
     guess = blind.overall(blind.any_solid(expressions))
     yield "guessing among the visible solids, oIoU", guess, "for comparison", True

@@ -36,6 +36,7 @@ LAYERS = (
         "differences",
     ),
     (
+        "checks",
         "stages",
         "outcome",
         "work",

@@ -1,4 +1,4 @@
-"""check: measure whether a dataset or a model keeps its promises, and what an encoding loses."""
+"""check: whether a plugin keeps its contract, a dataset or a model its promises, and what an encoding loses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["data", "encoding", "model"]))
+@click.argument("what", type=click.Choice(["plugin", "data", "encoding", "model"]))
 @click.argument("name", metavar="NAME[:OPTION=VALUE...]")
 @click.option("--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through.")
 @click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
@@ -48,19 +48,23 @@ def check(
     no_plugin: Sequence[str],
     strict_plugins: bool,
 ) -> int:
-    """Measure what a dataset or a model promises of itself, or the ceiling of an encoding.
+    """Hold a plugin against its contract; measure what a dataset or a model promises, or the ceiling of an encoding.
 
+    `plugin` takes KIND=NAME: every promise of its kind, on small numbers; exit code 3 when one is broken.
     `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `model`: the same, read off
     cells that were finished with it; those that are missing are named with the command that makes them. `encoding`: the
     best score any model could reach: truth, drawn, through the codec, read back.
 
     \b
     Examples:
+      addp-bench check plugin weights=acme_band:width=200 --plugin acme.py
       addp-bench check data tabletop
       addp-bench check model tiny --runs runs
       addp-bench check encoding red_mask --codec tiny
     """
     registry = load_plugins(plugin, no_plugin, strict_plugins).registry
+    if what == "plugin":
+        return _contract(registry, name, json)
     if what == "data":
         return _promises("dataset", registry.build("dataset", name), (), json)
     if what == "model":
@@ -108,6 +112,25 @@ def _encoding(
         return
     click.echo(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points")
     click.echo("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
+
+
+def _contract(registry: Registry, name: str, json: bool) -> int:
+    from addp_bench.checks import check as promises
+    from addp_bench.errors import BadOption
+    from addp_bench.spec import KINDS, Choice
+
+    kind, _, text = name.partition("=")
+    if kind not in KINDS or not text:
+        raise BadOption(
+            f"check plugin takes KIND=NAME, such as weights=uniform, got {name!r}; kinds: {', '.join(KINDS)}"
+        )
+    found = list(promises(registry, kind, Choice.parse(text)))
+    if json:
+        answer([{"what": promise, "ok": problem is None, "problem": problem} for promise, problem in found])
+    else:
+        for promise, problem in found:
+            click.echo(f"ok      {promise}" if problem is None else f"FAILED  {promise}: {problem}")
+    return FAILED if any(problem for _, problem in found) else 0
 
 
 def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> int:

@@ -1,0 +1,60 @@
+"""What plugins are checked with, and how a finding is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from addp_bench.randomness import normal, numpy_generator, uniform
+from addp_bench.registry import Registry
+from addp_bench.spec import Choice
+
+Finding = tuple[str, str | None]  # promise, and what was met instead
+SIDE = 64  # pixels of the pictures that are drawn
+LATENT = (4, 8, 8)
+
+
+def names(purpose: str, count: int) -> list[tuple[str | int, ...]]:
+    return [("checks", purpose, i) for i in range(count)]
+
+
+def latents_of(purpose: str, count: int) -> torch.Tensor:
+    return normal(LATENT, names(purpose, count))
+
+
+def masks_of(count: int) -> torch.Tensor:
+    """Masks (count, SIDE, SIDE) bool of one ellipse each."""
+    rng = numpy_generator("checks", "masks")
+    y, x = np.mgrid[:SIDE, :SIDE]
+    centre, radius = rng.uniform(0.35, 0.65, (count, 2, 1, 1)) * SIDE, rng.uniform(0.1, 0.25, (count, 2, 1, 1)) * SIDE
+    return torch.from_numpy(((y - centre[:, 0]) / radius[:, 0]) ** 2 + ((x - centre[:, 1]) / radius[:, 1]) ** 2 < 1)
+
+
+def photos_of(count: int) -> torch.Tensor:
+    """Smooth grey pictures (count, 3, SIDE, SIDE) in [-0.5, 0.5], far from the colours that drawings have."""
+    rough = uniform((3, 4, 4), names("photos", count)).float() - 0.5
+    return torch.nn.functional.interpolate(rough, (SIDE, SIDE), mode="bilinear")
+
+
+def noise_of(registry: Registry) -> Any:
+    return registry.build("noise", registry.resolve("noise", Choice("scaled_linear")))
+
+
+def built(kind: str, registry: Registry, name: str) -> Any:
+    return registry.build(kind, registry.resolve(kind, Choice(name)))
+
+
+def said(kept: Any, problem: str) -> str | None:
+    return None if bool(kept) else problem
+
+
+def shaped(promise: str, value: Any, shape: Sequence[int]) -> Finding:
+    met = tuple(getattr(value, "shape", ()))
+    return promise, said(met == tuple(shape), f"expected the shape {tuple(shape)}, met {met}")
+
+
+def finite(promise: str, value: torch.Tensor) -> Finding:
+    return promise, said(torch.isfinite(value).all(), "met a value that is not finite")

@@ -1,0 +1,194 @@
+"""Contracts of tasks, data, drawings and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from addp_bench.errors import BenchError
+from addp_bench.jobs import Job
+from addp_bench.randomness import numpy_generator, uniform
+from addp_bench.registry import Registry
+from addp_bench.spec import Choice
+from addp_bench.types import Drawing, Query, Sample
+
+from .given import SIDE, Finding, built, finite, masks_of, names, noise_of, photos_of, said, shaped
+
+SAMPLES = 3  # of each split of a dataset that are read
+
+
+def aug(aug: Any, registry: Registry) -> Iterator[Finding]:
+    noise = noise_of(registry)
+    strength = aug.strength(torch.arange(noise.steps), noise)
+    yield shaped("a strength for every timestep", strength, (noise.steps,))
+    inside = (strength >= 0).all() and (strength <= 2).all()
+    yield "strengths lie in [0, 2]", said(inside, f"met {strength.min():.3g} to {strength.max():.3g}")
+    yield "`corrupts` is true where it acts", said(aug.corrupts == bool(strength.any()), f"corrupts is {aug.corrupts}")
+
+
+def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
+    if corruption.truth not in ("mask", "any"):
+        yield f"damages {corruption.truth}, of which there is no example here", None
+        return
+    masks, u = masks_of(4), uniform((corruption.draws,), names("corruption", 4)).float()
+    photos = photos_of(4)
+    rgb = torch.where(masks[:, None], torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1), photos)
+
+    def damaged(strength: float, rows: slice = slice(None)) -> torch.Tensor:
+        drawn = Drawing(rgb[rows].clone(), painted=masks[rows].clone())
+        target = masks[rows].clone() if corruption.acts_on == "truth" else drawn
+        kept = target.clone() if isinstance(target, torch.Tensor) else target.rgb.clone()
+        out = corruption.corrupt(target, torch.full((len(masks[rows]),), strength), u[rows])
+        same = target if isinstance(target, torch.Tensor) else target.rgb
+        if not torch.equal(same, kept):
+            raise ValueError("it writes into the target it was given")
+        found: torch.Tensor = out if corruption.acts_on == "truth" else out.rgb
+        return found
+
+    before = masks if corruption.acts_on == "truth" else rgb
+    yield shaped("gives back what it was given, damaged", damaged(1.0), before.shape)
+    yield "strength 0 changes nothing", said(torch.equal(damaged(0.0), before), "something changed")
+    yield "strength 1 changes something", said(not torch.equal(damaged(1.0), before), "nothing changed")
+    yield "takes strengths up to 2", said(damaged(2.0).shape == before.shape, "another shape")
+    yield "all randomness comes in", said(torch.equal(damaged(1.0), damaged(1.0)), "two calls differ")
+    alone = torch.equal(damaged(1.0, slice(2, 3)), damaged(1.0)[2:3])
+    yield "a sample does not depend on its batch", said(alone, "alone it is damaged otherwise")
+    if corruption.acts_on == "drawing":
+        still = torch.equal(damaged(1.0).permute(0, 2, 3, 1)[~masks], rgb.permute(0, 2, 3, 1)[~masks])
+        yield "the photograph keeps its colours", said(still, "a pixel that was not painted changed")
+
+
+def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
+    if encoding.truth != "mask":
+        yield f"draws {encoding.truth}, of which there is no example here", None
+        return
+    masks, photos = masks_of(4), photos_of(4)
+    sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), None, "the red cup")
+    asked = list(encoding.queries(sample, ()))
+    yield "asks without the truth", said(asked and all(isinstance(q, Query) for q in asked), f"met {asked!r}")
+    drawn = encoding.encode(photos, masks, asked[:1] * 4)
+    yield shaped("a picture for every sample", drawn.rgb, photos.shape)
+    yield "pictures lie in [-1, 1]", said(drawn.rgb.abs().max() <= 1, f"met {drawn.rgb.abs().max():.3g}")
+    for drawing, photo, mask in zip(drawn.rgb, photos, masks):
+        read = torch.as_tensor(encoding.decode(drawing[None], photo, asked[:1]))
+        if wrong := int((read != mask).sum()):
+            yield "a drawing is read back as what was drawn", f"{wrong} of {SIDE * SIDE} pixels differ"
+            return
+    yield "a drawing is read back as what was drawn", None
+
+
+def task(task: Any, registry: Registry) -> Iterator[Finding]:
+    protocols = task.protocols()
+    yield "has protocols", said(protocols, "it has none")
+    for name, settings in protocols.items():
+        metrics = task.evaluator(settings).metrics
+        ids = [m.id for m in metrics]
+        yield f"protocol {name} has metrics of different ids", said(ids and len(set(ids)) == len(ids), str(ids))
+    if task.truth == "mask":
+        mask = masks_of(1)[0].numpy()
+        sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), mask, "the red cup")
+        for name, settings in protocols.items():
+            evaluator = task.evaluator(settings)
+            columns = {k: np.array([v]) for k, v in evaluator.statistics(sample, mask).items()}
+            values = [float(evaluator.metrics[0].value(columns))]
+            yield f"protocol {name} gives the truth full marks", said(values == [1.0], f"met {values[0]:g}")
+        best, worse = task.quality(mask, mask), task.quality(np.zeros_like(mask), mask)
+        yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
+    known = registry.names("encoding"), registry.names("corruption")
+    named = task.encoding in known[0] and set(task.corruptions) <= set(known[1])
+    yield "its encoding and corruptions are registered", said(named, f"{task.encoding}, {list(task.corruptions)}")
+
+
+def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
+    card = dataset.card()
+    filled = card.licence and card.citation and card.access and card.fingerprint
+    yield "its card says licence, citation, access and fingerprint", said(filled, str(card))
+    splits = {purpose: dataset.default_split(purpose) for purpose in ("train", "stats", "eval")}
+    there = set(splits.values()) <= set(dataset.splits())
+    yield "its default splits are among its splits", said(there, f"{splits} of {list(dataset.splits())}")
+    for task in dataset.tasks:
+        judge = built("task", registry, task) if task in registry.names("task") else None
+        if judge is not None:
+            named = dataset.protocol(task)
+            yield f"{task}: its protocol is one of the task's", said(named in judge.protocols(), named)
+        measured, judged = (dataset.samples(splits[p], task) for p in ("stats", "eval"))
+        shared = set(measured.image_ids) & set(judged.image_ids)
+        yield f"{task}: stats shares no photograph with eval", said(not shared, f"{len(shared)} are in both")
+        samples = dataset.samples(splits["train"], task)
+        yield f"{task}: ids are unique", said(len(set(samples.ids)) == len(samples), "one stands twice")
+        for i in range(min(SAMPLES, len(samples))):
+            sample, again = samples[i], samples[i]
+            named = (sample.id, sample.image_id) == (samples.ids[i], samples.image_ids[i])
+            yield f"{task}: sample {i} has the ids of its place", said(named, f"{sample.id}, {sample.image_id}")
+            photo = sample.image.dtype == np.uint8 and sample.image.ndim == 3 and sample.image.shape[2] == 3
+            yield (
+                f"{task}: photograph {i} is (H, W, 3) uint8",
+                said(photo, f"{sample.image.dtype} {sample.image.shape}"),
+            )
+            yield f"{task}: words {i} without the photograph", said(samples.text(i) == sample.text, samples.text(i))
+            same = np.array_equal(sample.image, again.image) and sample.text == again.text
+            yield f"{task}: sample {i} is the same each time", said(same, "a second look differs")
+
+
+def model(model: Any, registry: Registry) -> Iterator[Finding]:
+    if not model.denoises:
+        rng = numpy_generator("checks", "photo")
+        mask = masks_of(1)[0].numpy()
+        photo = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        sample = Sample("checks", "checks", photo, mask, "the red cup", {"instance": mask.astype(np.int64)})
+        answers = [np.asarray(model.predict(sample, "ris", numpy_generator("checks", 0))) for _ in range(2)]
+        yield shaped("a mask of the photograph's size", answers[0], (SIDE, SIDE))
+        yield "all randomness comes in", said(np.array_equal(answers[0], answers[1]), "two calls differ")
+        return
+    side = model.resolution
+    shape = model.codec.shape(side, side)
+    photos = torch.nn.functional.interpolate(photos_of(2), (side, side))
+    with torch.no_grad():
+        image, text = model.condition(photos), model.embed(["the red cup", ""])
+        yield "one embedding for every prompt", said(len(text) == 2 and text.ndim == 3, str(tuple(text.shape)))
+        latents = model.codec.encode(photos)
+        yield shaped("pictures become latents", latents, (2, *shape))
+        pictures = model.codec.decode(latents)
+        yield shaped("latents become pictures", pictures, (2, 3, side, side))
+        yield "pictures lie in [-1, 1]", said(pictures.abs().max() <= 1, f"met {pictures.abs().max():.3g}")
+        output = model.forward(latents, torch.tensor([0, model.noise.steps - 1]), image, text)
+        yield shaped("an output for every latent", output, latents.shape)
+        yield finite("outputs are numbers", output)
+    yield (
+        "budgets quick, standard and paper",
+        said({"quick", "standard", "paper"} <= set(model.budgets), str([*model.budgets])),
+    )
+    yield "shares of dropout", said(sum(model.dropout) <= 1 and min(model.dropout) >= 0, str(model.dropout))
+    named = built("guidance", registry, Choice.parse(model.guidance).name) if hasattr(model, "guidance") else True
+    yield "its guidance is registered", said(named, "it is not")
+
+
+def executor(executor: Any, registry: Registry) -> Iterator[Finding]:
+    done: list[str] = []
+
+    def fails() -> None:
+        raise BenchError("asked to")
+
+    jobs = [
+        Job("first", (), lambda: done.append("first")),
+        Job("fails", (), fails),
+        Job("needs it", ("fails",), lambda: done.append("needs it")),
+        Job("last", ("first",), lambda: done.append("last")),
+    ]
+    ended = {outcome.job.name: outcome for outcome in executor.run(jobs)}
+    yield "every job ends once", said(ended.keys() == {job.name for job in jobs}, str([*ended]))
+    yield (
+        "a job runs after those it needs, and a failure takes none but its own",
+        said(done == ["first", "last"], str(done)),
+    )
+    told = ended["needs it"].error is not None and not ended["needs it"].begun
+    yield "what needs a failed job is not begun", said(told, "it was")
+
+
+def agent(agent: Any, registry: Registry) -> Iterator[Finding]:
+    said = agent.propose(np.zeros((SIDE, SIDE, 3), np.uint8), "the red cup", [], 3)
+    yield "at most as many words as were asked for", said(len(said) <= 3, str(list(said)))
+    yield "declares whether it sees the truth", said(isinstance(agent.uses_truth, bool), repr(agent.uses_truth))

@@ -19,12 +19,13 @@ class Progress:
         self.quiet = quiet
 
     def say(self, words: str) -> None:
-        """One line."""
-        print(words, file=self.stream, flush=True)
+        """One line, cleaned by `printable`."""
+        print(printable(words), file=self.stream, flush=True)
 
     @contextmanager
     def bar(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """A function (done, total) to call as the work goes on; it may be called as often as is convenient."""
+        what = printable(what)
         if self.quiet:
             yield lambda done, total: None
         elif self.stream.isatty():
@@ -67,6 +68,14 @@ class Progress:
                 self.say(f"  {what} {done}/{total}{left}")
 
         return tell
+
+
+def printable(words: str) -> str:
+    """Words without what could steer a terminal; line ends stay.
+
+    Names and values met in data are part of what we say, and nobody vouches for them.
+    """
+    return "".join(c for c in words if c == "\n" or c.isprintable())
 
 
 def size(count: float) -> str:

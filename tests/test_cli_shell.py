@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from addp_bench import __version__
 from addp_bench.cli import COMMANDS, commands
 from addp_bench.errors import BadRequest, BenchError, NothingSelected
+from addp_bench.progress import Progress
 
 NAMES = [name for section in COMMANDS.values() for name in section]
 
@@ -133,6 +136,50 @@ def test_an_error_is_one_line_with_its_own_exit_code(shell, failing):
 def test_an_error_that_quotes_data_cannot_steer_the_terminal(shell, failing):
     failing(NothingSelected("no record is called '\x1b[2J\u202egood'"))
     assert shell("check", "data", "x")[2] == "error: no record is called '[2Jgood'\n"
+
+
+HOSTILE = """
+from addp_bench.errors import BadData
+from addp_bench.hookspecs import hookimpl
+from addp_bench.types import Card
+
+class Photographs:
+    ids = image_ids = ["\\x1b[2J\\u202egood"]
+    def __len__(self): return 1
+    def text(self, index): return ""
+    def __getitem__(self, index): raise BadData(f"photograph {self.ids[0]} is broken")
+
+class Hostile:
+    "Names that would clear the screen."
+    tasks = ("ris",)
+    def splits(self): return ["val"]
+    def default_split(self, purpose): return "val"
+    def samples(self, split, task): return Photographs()
+    def card(self): return Card("hostile", "", "", "", {"val": 1}, "hostile")
+    def protocol(self, task): return "tabletop_ris"
+
+@hookimpl
+def addp_bench_register(registry):
+    registry.add("dataset", "hostile", Hostile)
+"""
+
+
+def test_a_failed_cell_that_quotes_data_cannot_steer_the_terminal(shell, tmp_path):
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    asked = ("--dataset", "hostile", "--model", "constant", "--plugin", tmp_path / "hostile.py")
+    code, _, err = shell("run", *asked, "--runs", tmp_path / "runs")
+    assert code == 3
+    assert "BadData: photograph [2Jgood is broken\n" in err
+    assert "\x1b" not in err
+
+
+def test_progress_and_warnings_that_quote_data_cannot_steer_the_terminal(shell, plugin, capsys):
+    stream = io.StringIO()
+    Progress(stream=stream).say("\x1b[2J\u202egood\nday")
+    assert stream.getvalue() == "[2Jgood\nday\n"
+    shell("list", *plugin)  # pytest has a handler of its own, so the last resort is asked by hand
+    logging.lastResort.handle(logging.makeLogRecord({"msg": "odd: %s", "args": ("\x9bgood",), "levelno": 30}))
+    assert capsys.readouterr().err == "odd: good\n"
 
 
 def test_every_mistake_of_a_request_is_told(shell, failing):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say
 
 if TYPE_CHECKING:
     from addp_bench.registry import Registry
@@ -110,8 +110,8 @@ def _encoding(
             }
         )
         return
-    click.echo(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points")
-    click.echo("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
+    say(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points")
+    say("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
 
 
 def _contract(registry: Registry, name: str, json: bool) -> int:
@@ -143,7 +143,7 @@ def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> in
     if json:
         answer([{"what": w, "value": _plain(v), "expected": e, "ok": ok} for w, v, e, ok in measured])
     else:
-        click.echo(_table(measured))
+        say(_table(measured))
     return 0 if all(ok for *_, ok in measured) else FAILED
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, plugin_options
+from addp_bench.cli.options import answer, json_option, plugin_options, say
 from addp_bench.cli.running import place_options, prepare, request_options
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def why(cell: str | None, **given: Any) -> None:
         _say(one)
         if one["options"]:
             said = [f"{name}={value}" for name, value in one["options"]["given"].items()]
-            click.echo(f"given: {', '.join(said) or 'nothing'}; everything else is a default")
+            say(f"given: {', '.join(said) or 'nothing'}; everything else is a default")
 
 
 def _say(one: Mapping[str, Any]) -> None:
@@ -73,11 +73,11 @@ def _say(one: Mapping[str, Any]) -> None:
 
     state = "is done" if one["done"] else "is not done yet"
     if one["nearest"] is None:
-        click.echo(f"{one['cell']} {state}; there is no other finished cell to compare it with")
+        say(f"{one['cell']} {state}; there is no other finished cell to compare it with")
         return
-    click.echo(f"{one['cell']} {state}; the nearest other cell is {one['nearest']}. They differ in")
+    say(f"{one['cell']} {state}; the nearest other cell is {one['nearest']}. They differ in")
     rows = [[d["place"], _short(d["here"]), _short(d["there"])] for d in one["differences"]]
-    click.echo(tabulate(rows, ["field", one["cell"], one["nearest"]], "simple"))
+    say(tabulate(rows, ["field", one["cell"], one["nearest"]], "simple"))
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import platform
 import sys
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from addp_bench import __version__
+from addp_bench.cli.options import say
 from addp_bench.errors import BadRequest, BenchError, StorageProblem
 from addp_bench.home import home
 
@@ -31,6 +33,7 @@ def leave(command: Callable[[], Any]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to stop
+    logging.lastResort = _Warnings(logging.WARNING)  # unless somebody who calls us has handlers of his own
     try:
         answer = command()
         code = answer if isinstance(answer, int) else 0
@@ -48,18 +51,19 @@ def report(raised: BaseException) -> int:
         raised.show()
         return raised.exit_code
     if isinstance(raised, (KeyboardInterrupt, click.Abort)):
-        _say("interrupted: run the same command to go on")
+        say("interrupted: run the same command to go on", err=True)
         return INTERRUPTED
     if isinstance(raised, SystemExit):  # click leaves so when the reader of its output is gone
         return _reader_left()
     if isinstance(raised, OSError):
         raised = _storage_problem(raised) or raised
     if isinstance(raised, BenchError):
-        _say(_words(raised))
+        say(_words(raised), err=True)
         return raised.exit_code
-    _say(
+    say(
         f"error: {type(raised).__name__}: {raised}\n"
-        f"This is a defect of addp-bench, not a mistake of yours. The traceback is in {_keep_traceback(raised)}"
+        f"This is a defect of addp-bench, not a mistake of yours. The traceback is in {_keep_traceback(raised)}",
+        err=True,
     )
     return DEFECT
 
@@ -101,7 +105,7 @@ def _keep_traceback(raised: BaseException) -> Path:
         except OSError:
             continue
         return file
-    _say(text)
+    say(text, err=True)
     return Path("the lines above")
 
 
@@ -112,6 +116,8 @@ def _reader_left() -> int:
     return INTERRUPTED
 
 
-def _say(words: str) -> None:
-    # names and values met in data are part of messages; nothing in them may steer the terminal
-    click.echo("".join(c for c in words if c == "\n" or c.isprintable()), err=True)
+class _Warnings(logging.Handler):
+    """What modules log, on stderr as everything else that is said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record), err=True)

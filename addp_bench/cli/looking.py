@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, runs_option
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, runs_option, say
 
 if TYPE_CHECKING:
     from addp_bench.catalogue import Catalogue, Plugin
@@ -34,9 +34,9 @@ def list_(kind: str | None, json: bool, plugin: Sequence[Path], no_plugin: Seque
     if json:
         answer({"plugins": [asdict(p) for p in plugins], "failures": dict(catalogue.failures)})
         return
-    click.echo(_table(plugins))
+    say(_table(plugins))
     for module, why in catalogue.failures.items():
-        click.echo(f"\nset aside: {module}\n  {why}")
+        say(f"\nset aside: {module}\n  {why}")
 
 
 @click.command()
@@ -72,9 +72,9 @@ def show(
     if json:
         answer({**asdict(described), "plot": str(plot) if plot else None})
         return
-    click.echo(_full(described))
+    say(_full(described))
     if plot is not None:
-        click.echo(f"\ndrawn into {plot}")
+        say(f"\ndrawn into {plot}")
 
 
 @click.command()
@@ -127,7 +127,7 @@ def leaderboard(
         raise click.UsageError("--metric chooses what --group-by shows; without it every metric has its column")
     found = records.load_all(runs)
     for why in found.broken.values():
-        click.echo(f"left out: {why}", err=True)
+        say(f"left out: {why}", err=True)
     hooks = _table_hooks(plugin, no_plugin, strict_plugins)
     extra = {
         k: v
@@ -187,8 +187,8 @@ def view(
     if json:
         answer({**record.body, "sheet": str(file)})
         return
-    click.echo(_facts(record))
-    click.echo(f"\ndrawn into {file}")
+    say(_facts(record))
+    say(f"\ndrawn into {file}")
 
 
 def _pictures(record: Any, chosen: Sequence[Mapping[str, Any]], loaded: Any, runs: Path) -> list[dict[str, Any]]:
@@ -231,7 +231,7 @@ def _facts(record: Any) -> str:
 def _catalogue(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Catalogue:
     from addp_bench.catalogue import read
 
-    return read(lambda words: click.echo(words, err=True), plugin, no_plugin, strict)
+    return read(lambda words: say(words, err=True), plugin, no_plugin, strict)
 
 
 def _table_hooks(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Any:

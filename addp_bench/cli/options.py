@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from addp_bench.progress import printable
+
 if TYPE_CHECKING:
     from addp_bench.loading import Loaded
 
@@ -56,7 +58,12 @@ def load_plugins(plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugin
 def say_failures(failures: Mapping[str, str]) -> None:
     """One line on stderr for each plugin module that was set aside."""
     for module, why in failures.items():
-        click.echo(f"set aside: {module}: {why}", err=True)
+        say(f"set aside: {module}: {why}", err=True)
+
+
+def say(words: str, err: bool = False) -> None:
+    """Print words that may quote data or plugins: nothing in them steers the terminal."""
+    click.echo(printable(words), err=err)
 
 
 def answer(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, plugin_options
+from addp_bench.cli.options import answer, json_option, plugin_options, say
 from addp_bench.cli.running import place_options, prepare, request_options
 
 if TYPE_CHECKING:
@@ -97,20 +97,20 @@ def _show_plan(rows: Sequence[Mapping[str, Any]], impossible: Sequence[tuple[str
         for r in rows
     ]
     headers = ["cell", "what", "state", "stages to compute", "shared", "time", "disk"]
-    click.echo(tabulate(table, headers, "simple", maxcolwidths=[None, 50, None, 40, None, None, None]))
+    say(tabulate(table, headers, "simple", maxcolwidths=[None, 50, None, 40, None, None, None]))
     todo = [r for r in rows if r["state"] == "to do"]
     total = ""
     for what, words in (("seconds", duration), ("disk_bytes", lambda n: f"{size(n)} of disk")):
         known = [r[what] for r in todo if r[what] is not None]
         total += f", about {words(sum(known))}" if len(known) == len(todo) and todo else ""
-    click.echo(f"\n{len(rows) - len(todo)} done, {len(todo)} to do{total}, {len(impossible)} impossible")
+    say(f"\n{len(rows) - len(todo)} done, {len(todo)} to do{total}, {len(impossible)} impossible")
     if memory := [r["memory_bytes_at_least"] for r in todo if r["memory_bytes_at_least"] is not None]:
-        click.echo(
+        say(
             f"memory: training needs at least {size(max(memory))} for weights, gradients, averages and moments; "
             "frozen parts and activations come on top"
         )
     for row in rows:
         if row["damaged"]:
-            click.echo(f"damaged, to be made again: the record of {row['cell']}: {row['damaged']}")
+            say(f"damaged, to be made again: the record of {row['cell']}: {row['damaged']}")
     for what, why in impossible:
-        click.echo(f"impossible: {what}\n  {why}")
+        say(f"impossible: {what}\n  {why}")

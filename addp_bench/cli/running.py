@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say
 from addp_bench.errors import BadOption, BadPlugin, BadRequest, BenchError, NothingSelected
 from addp_bench.spec import Request, parse_seeds
 
@@ -180,11 +180,11 @@ def predict(**given: Any) -> None:
         raise BadOption(f"--mask: what cell {record.id} predicts is not a mask")
     given["out"].parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(drawing[0]).resize(photo.shape[1::-1], Image.Resampling.BILINEAR).save(given["out"], "PNG")
-    click.echo(f"drawn into {given['out']}")
+    say(f"drawn into {given['out']}")
     if given["mask"] is not None:
         given["mask"].parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(given["mask"], "PNG")
-        click.echo(f"mask of {mask.mean():.1%} of the photograph in {given['mask']}")
+        say(f"mask of {mask.mean():.1%} of the photograph in {given['mask']}")
 
 
 def _bench(given: Mapping[str, Any]) -> Bench:
@@ -308,9 +308,7 @@ def _after(finished: Finished, plans: Sequence[Plan], given: Mapping[str, Any], 
         where = [] if given["runs"] == Path("runs") else ["--runs", str(given["runs"])]
         plugins = [part for file in given["plugin"] for part in ("--plugin", str(file))]
         following = (["view", first, *where, *plugins], ["leaderboard", *where])
-        click.echo(
-            "\n".join(["\nNext:", *(f"  {shlex.join(['addp-bench', *words])}" for words in following)]), err=True
-        )
+        say("\n".join(["\nNext:", *(f"  {shlex.join(['addp-bench', *words])}" for words in following)]), err=True)
 
 
 def _show_failures(finished: Finished, plans: Sequence[Plan], bench: Bench) -> None:
@@ -321,14 +319,14 @@ def _show_failures(finished: Finished, plans: Sequence[Plan], bench: Bench) -> N
 
     described = {plan.id: plan.cell.describe() for plan in plans}
     for cell, error in finished.failures.items():
-        click.echo(f"failed: {cell} {described[cell]}\n  {type(error).__name__}: {error}", err=True)
+        say(f"failed: {cell} {described[cell]}\n  {type(error).__name__}: {error}", err=True)
         if not isinstance(error, BenchError):
             folder = bench.runs.root / "failures"
             folder.mkdir(parents=True, exist_ok=True)
             file = folder / f"{cell}.txt"
             write_bytes(file, "".join(traceback.format_exception(error)).encode())
-            click.echo(f"  traceback: {file}", err=True)
-    click.echo(f"what was finished is kept; to try again: {shlex.join(['addp-bench', *sys.argv[1:]])}", err=True)
+            say(f"  traceback: {file}", err=True)
+    say(f"what was finished is kept; to try again: {shlex.join(['addp-bench', *sys.argv[1:]])}", err=True)
 
 
 def _count(n: int, what: str) -> str:

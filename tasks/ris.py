@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pydantic
 
-from addp_bench.errors import BadOption, BadPrediction, unknown
+from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast, Summed
 
@@ -159,8 +159,10 @@ class Evaluator:
         """prediction: mask (H, W), array or tensor, bool or 0 and 1.
 
         Its size is the protocol's or the photograph's; with pred_resize "mask_nearest" it may be any. Raises
-        BadPrediction, naming the sample, for another size, NaN, or values other than 0 and 1.
+        BadPrediction, naming the sample, for another size, NaN, or values other than 0 and 1; BadData, naming it, for
+        a truth of another size than its photograph.
         """
+        require_fitting(sample)
         size = self._size(sample)
         predicted = _mask(prediction, f"sample {sample.id}: the prediction")
         allowed = {size, sample.image.shape[:2]}
@@ -198,6 +200,16 @@ class Evaluator:
             height, width = sample.image.shape[:2]
             return height, width
         return self.settings.eval_size, self.settings.eval_size
+
+
+def require_fitting(sample: Sample) -> None:
+    """Raises BadData, naming the sample, when its truth is no mask of its photograph's size."""
+    truth, photograph = np.shape(sample.truth), sample.image.shape[:2]
+    if truth != photograph:
+        raise BadData(
+            f"sample {sample.id}: its truth is {' x '.join(map(str, truth))}, its photograph "
+            f"{' x '.join(map(str, photograph))} (height x width); a mask must have its photograph's size."
+        )
 
 
 def overlap(predicted: np.ndarray, true: np.ndarray) -> tuple[int, int]:

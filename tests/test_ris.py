@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from addp_bench.errors import BadOption, BadPrediction, UnknownName
+from addp_bench.errors import BadData, BadOption, BadPrediction, UnknownName
 from addp_bench.tasks.ris import Ris, nearest
 from addp_bench.types import Sample
 
@@ -36,6 +36,14 @@ def judge(pairs, protocol="tabletop_ris", **settings):
     rows = [evaluator.statistics(sample(truth, f"s{k}"), prediction) for k, (truth, prediction) in enumerate(pairs)]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {metric.id: float(metric.value(columns)) for metric in evaluator.metrics}, columns
+
+
+@pytest.mark.parametrize("protocol", ["tabletop_ris", "refcoco"])
+def test_a_truth_of_another_size_than_its_photograph_is_refused_by_name(protocol):
+    evaluator = RIS.evaluator(RIS.protocols()[protocol])
+    odd = sample(np.ones((4, 6)), "dots/val/7", size=(8, 6))
+    with pytest.raises(BadData, match=r"dots/val/7: its truth is 4 x 6, its photograph 8 x 6 \(height x width\)"):
+        evaluator.statistics(odd, np.ones((8, 6), bool))
 
 
 def test_oiou_weighs_large_objects_and_miou_does_not():  # R1

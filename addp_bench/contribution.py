@@ -8,10 +8,12 @@ it adds to R^2. Everything here is indexed by group, 0 the cleanest, unless it s
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -99,6 +101,25 @@ class Contribution:
             first = wrong.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "values"
             raise BadData(f"{origin}: {where}: {first['msg']}") from wrong
+
+
+def read_contribution(file: Path) -> Contribution:
+    """The statistics in a JSON file: bare (a stage's contribution.json), or in a record (record.json) that has some.
+
+    Raises BadData, naming the file, for one that cannot be read or holds none.
+    """
+    try:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as broken:
+        raise BadData(f"{file}: cannot read contribution statistics: {broken}") from broken
+    if isinstance(plain, dict) and isinstance(result := plain.get("result"), dict):
+        plain = result.get("contribution")
+        if plain is None:
+            raise BadData(
+                f"{file}: this record holds no contribution statistics, because its cell was trained without measured "
+                "weights; name the record of one that was, or the cell by its id, to measure it"
+            )
+    return Contribution.from_json(plain, str(file))
 
 
 def estimate(

@@ -69,7 +69,8 @@ def units(stage: Stage) -> float:
     """How much work a stage is: samples, times steps where there are steps. Never 0."""
     cell = stage.context["cell"]
     if stage.kind == "train":
-        return max(1, cell.budget.steps_for(_samples(stage.input("latents"))) * cell.budget.batch_size)
+        photographs = stage.input("latents").context["photographs"] or 0  # None where the steps do not hang on it
+        return max(1, cell.budget.steps_for(photographs) * cell.budget.batch_size)
     if stage.kind == "latents":
         return _samples(stage)
     if stage.kind == "predict":

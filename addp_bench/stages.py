@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from addp_bench import records
+from addp_bench.contribution import read_contribution
 from addp_bench.errors import BadData, BadOption, unknown
 from addp_bench.evaluation import GROUPS
 from addp_bench.loading import source_files
@@ -124,7 +125,7 @@ class Planner:
         if weights.needs_contribution:
             source = getattr(weights, "from_", None)
             if source is not None and Path(source).suffix == ".json":
-                contribution = {"file": file_digest(_existing(Path(source)))}
+                contribution = {"file": digest(read_contribution(_existing(Path(source))).to_json())}
                 weights.bind(self.visits.noise(cell), self.registry.build("target", cell["target"]), None)  # or refuses
             else:
                 if source is None:
@@ -269,7 +270,11 @@ class Planner:
                 [("task", cell["task"]), ("dataset", cell.dataset(purpose)), ("encoding", cell["encoding"])]
             ),
         }
-        context = {**self._context(cell, purpose), "samples": self._count(cell, purpose, limit)}
+        context = {
+            **self._context(cell, purpose),
+            "samples": self._count(cell, purpose, limit),
+            "photographs": self._photographs(cell, limit) if targets else None,
+        }
         return Stage("latents", spec, shared=True, context=context)
 
     # ------------------------------------------------------------------ what names data, models and code
@@ -288,6 +293,13 @@ class Planner:
         """How many samples a purpose uses, as the dataset's card counts them; None where nothing says."""
         there = self.cards.data(cell.dataset(purpose)).counts.get(cell.splits[purpose])
         return min((n for n in (there, limit) if n is not None), default=None)
+
+    def _photographs(self, cell: Cell, limit: int | None) -> int | None:
+        """How many photographs a training sees, where its steps hang on that; None elsewhere."""
+        if cell.budget.train_steps or cell.budget.epochs is None:
+            return None
+        dataset = self.cards.dataset(cell.dataset("train"))
+        return len(set(dataset.samples(cell.splits["train"], cell.name("task")).image_ids[:limit]))
 
     def _model(self, cell: Cell) -> dict[str, Any]:
         card = self.cards.model(cell["model"])
@@ -387,7 +399,5 @@ def file_digest(path: Path) -> str:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise BadOption(
-            f"weights from={path}: no such file; give a cell's id or a JSON file that `show` or `run` wrote"
-        )
+        raise BadOption(f"weights from={path}: no such file; give a cell's id, its record.json, or a contribution.json")
     return path

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from addp_bench import cache, evaluation, outcome
 from addp_bench.batches import Batches, Recipe
-from addp_bench.contribution import Contribution, estimate
+from addp_bench.contribution import Contribution, estimate, read_contribution
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell
 from addp_bench.spec import Choice
@@ -125,7 +125,8 @@ class Work:
         samples, _ = self.samples(cell, "train", cell.budget.train_samples)
         model = self.model(cell)
         recipe = self.recipe(cell, model, self._measured(stage, cell))
-        budget = replace(cell.budget, train_steps=cell.budget.steps_for(len(latents)))
+        photographs = len(set(latents.index.image_of))  # an epoch is every photograph once, whatever is said of it
+        budget = replace(cell.budget, train_steps=cell.budget.steps_for(photographs))
         batches = Batches(
             latents,
             samples,
@@ -210,9 +211,9 @@ class Work:
         """The statistics a train stage rests on: of its contribution stage, or of the file that was named."""
         for earlier in stage.inputs:
             if earlier.kind == "contribution":
-                return Contribution.from_json(json.loads((self.folder(earlier) / "contribution.json").read_text()))
+                return read_contribution(self.folder(earlier) / "contribution.json")
         if (file := cell["weights"].options.get("from")) and stage.spec["contribution"]:
-            return Contribution.from_json(json.loads(Path(file).read_text()))
+            return read_contribution(Path(file))
         return None
 
     def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from addp_bench.contribution import Contribution, FloorRule, Mode, floored
-from addp_bench.errors import BadData, BadOption, Degenerate
+from addp_bench.contribution import Contribution, FloorRule, Mode, floored, read_contribution
+from addp_bench.errors import BadOption, Degenerate
 from addp_bench.hookspecs import hookimpl
 from addp_bench.randomness import numpy_generator
 from addp_bench.registry import Registry
@@ -83,7 +82,8 @@ class PerceptionStats:
 
     scaling: "prob" makes it the distribution of timesteps, "loss" a loss weight of mean 1.
 
-    from: a trained cell to measure, or a JSON file of statistics; without it a uniform twin of the cell is trained.
+    from: a trained cell to measure, or a record.json or contribution.json that holds statistics; without it a uniform
+    twin of the cell is trained.
 
     samples: number of samples to measure; the budget's without it.
 
@@ -153,10 +153,7 @@ class PerceptionStats:
             raise Degenerate(
                 f"weights {self._name}: nothing was measured; train a uniform source first or say from=FILE.json"
             )
-        try:
-            return Contribution.from_json(json.loads(Path(self.from_).read_text(encoding="utf-8")), self.from_)
-        except (OSError, ValueError) as broken:
-            raise BadData(f"{self.from_}: cannot read contribution statistics: {broken}") from broken
+        return read_contribution(Path(self.from_))
 
 
 @dataclass(frozen=True)

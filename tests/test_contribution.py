@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addp_bench.contribution import Contribution, estimate, floored, nested_r2, representatives
+from addp_bench.contribution import Contribution, estimate, floored, nested_r2, read_contribution, representatives
 from addp_bench.errors import BadData, BadOption, Degenerate
 from addp_bench.plugins.samplers import DDIM
 from addp_bench.schedule import TableNoise, from_betas, scaled_linear
@@ -34,6 +34,17 @@ def test_the_worked_example_comes_out_to_six_digits():
     assert found.raw == pytest.approx(found.increments)
     assert found.timesteps == (0, 1, 2)
     assert (found.used, found.dropped) == (8, 0)
+
+
+def test_statistics_are_read_bare_or_out_of_a_record_that_has_some(tmp_path):
+    found = worked()
+    bare, record, none = (tmp_path / f"{name}.json" for name in ("contribution", "record", "none"))
+    bare.write_text(json.dumps(found.to_json()))
+    record.write_text(json.dumps({"schema": 1, "result": {"contribution": found.to_json()}, "provenance": {}}))
+    none.write_text(json.dumps({"schema": 1, "result": {"contribution": None}}))
+    assert read_contribution(bare) == read_contribution(record) == found
+    with pytest.raises(BadData, match=r"none\.json: this record holds no contribution statistics"):
+        read_contribution(none)
 
 
 def test_the_papers_letter_leaves_the_final_group_out():

@@ -43,6 +43,15 @@ def test_a_training_leaves_its_weights_and_needs_five_times_them(train, sd15, tm
     assert estimates.memory(longer.input("train"), rates) == pytest.approx(5000)
 
 
+def test_an_epoch_is_every_photograph_once_and_plan_and_training_agree(sd15, tmp_path):
+    few = {"train_steps": None, "warmup": 0, "train_samples": 9, "batch_size": 128, "limit": 2}
+    asked = bench.request(sd15, budget="paper", overrides=few)
+    _, (plan,), finished = bench.run(asked, tmp_path / "runs")
+    steps = 3  # 60 epochs of the 5 photographs that 9 expressions speak of, 128 at once: 2.3 batches
+    assert finished.records[plan.id].result["training"]["steps"] == steps
+    assert estimates.units(plan.score.inputs[0].input("train")) == steps * 128
+
+
 def test_latents_and_predictions_grow_with_the_samples_that_are_there(sd15, tmp_path):
     def predict(**overrides):
         return bench.plans(bench.request(sd15, overrides=overrides), tmp_path)[1][0].score.inputs[0]

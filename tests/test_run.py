@@ -295,6 +295,9 @@ def test_statistics_from_a_file_and_from_a_cell_are_those_of_the_cell(main_job, 
     _, (from_file,), done = bench.run(asked, runs)
     assert [s.kind for s in from_file.stages()] == ["latents", "train", "latents", "predict", "score"]
     assert done.records[from_file.id].result["timestep_mass"] == finished.records[plan.id].result["timestep_mass"]
+    whole = f"perception_stats:from={runs}/records/{plan.id}/record.json"
+    (same,) = bench.plans(bench.request(sd15, {"weights": [whole], "aug": ["linear"]}), runs)[1]
+    assert same.id == from_file.id, "the same statistics, in whatever file"
 
     source = bench.run(bench.request(sd15, {"target": ["x0"]}), runs)[1][0]
     asked = bench.request(sd15, {"weights": [f"perception_stats:from={source.id}"], "aug": ["linear"]})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -120,9 +121,10 @@ class Referring:
         return Expressions(self, split, references, targets, folder)
 
     def card(self) -> Card:
-        """Counts are sentences; the fingerprint covers the annotation files and the options, not the photographs.
+        """Counts are sentences. The fingerprint covers the annotation files, the options, and names and sizes in bytes
+        of the photographs that references speak of: another selection or other copies of them are other data.
 
-        Raises BadData as `samples` does.
+        Raises BadData as `samples` does; a photograph that is missing is named there.
         """
         counts = {split: sum(1 for _ in sentences_of(self._split(split))) for split in self.splits()}
         digest = hashlib.sha256(f"{self.name} {self.split_by} {self.text} {self.mask_merge}".encode())
@@ -130,6 +132,7 @@ class Referring:
             if not file.is_file():
                 raise BadData(f"{file} is missing; it belongs to the annotation archive of the dataset.")
             digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(repr(self._sizes()).encode())
         return Card(
             name=self.name,
             licence="annotations Apache-2.0 (lichengunc/refer); photographs under COCO's and Flickr's terms",
@@ -142,6 +145,14 @@ class Referring:
     def protocol(self, task: str) -> str:
         """512 x 512, as in `refcoco` of task `ris`."""
         return "refcoco"
+
+    def _sizes(self) -> list[tuple[str, int | None]]:
+        """Name and bytes of every photograph that is spoken of, None for one that is not there."""
+        spoken_of = {reference.image_id for reference in self._references}
+        names = {photograph.file_name for image_id, photograph in self._photographs.items() if image_id in spoken_of}
+        with os.scandir(image_folder(self.root)) as files:
+            sizes = {file.name: file.stat().st_size for file in files if file.name in names}
+        return [(name, sizes.get(name)) for name in sorted(names)]
 
     @property
     def _references_file(self) -> Path:

@@ -92,9 +92,16 @@ def test_every_command_exists_and_explains_itself_with_an_example(shell, name):
 def test_every_option_reads_its_environment_variable_and_says_what_it_is_for(name):
     command = commands.get_command(click.Context(commands), name)
     for option in (p for p in command.params if isinstance(p, click.Option)):
-        flag = max(option.opts, key=len)
-        assert option.envvar == "ADDP_BENCH_" + flag.removeprefix("--").replace("-", "_").upper()
-        assert option.help, f"{flag} of {name} has no words"
+        spellings = ["ADDP_BENCH_" + flag.removeprefix("--").replace("-", "_").upper() for flag in option.opts]
+        assert option.envvar == spellings
+        assert option.help, f"{option.opts[0]} of {name} has no words"
+
+
+@pytest.mark.parametrize("variable", ["ADDP_BENCH_SEED", "ADDP_BENCH_SEEDS"])
+def test_every_spelling_of_an_option_reads_its_variable(shell, monkeypatch, tmp_path, variable):
+    monkeypatch.setenv(variable, "3")
+    _, out, err = shell("plan", "--task", "ris", "--json", "--runs", tmp_path / "runs")
+    assert [cell["what"].endswith("seed 3") for cell in json.loads(out)["cells"]] == [True], err
 
 
 def test_the_version_is_that_of_the_package(shell):

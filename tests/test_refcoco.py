@@ -162,6 +162,21 @@ def test_the_fingerprint_follows_the_annotations_and_the_options(root):
     assert RefCoco(root).card().fingerprint != before
 
 
+def test_the_fingerprint_follows_the_photographs_that_are_spoken_of(root):
+    before = RefCoco(root).card().fingerprint
+    folder = root / "images" / "mscoco" / "images" / "train2014"
+    (folder / "COCO_train2014_000000999999.jpg").write_bytes(b"nobody speaks of it")
+    assert RefCoco(root).card().fingerprint == before
+    photograph = folder / file_name(1)
+    whole = photograph.read_bytes()
+    photograph.write_bytes(whole + b"\0")
+    other = RefCoco(root).card().fingerprint
+    photograph.unlink()
+    assert len({before, other, RefCoco(root).card().fingerprint}) == 3
+    photograph.write_bytes(whole)
+    assert RefCoco(root).card().fingerprint == before
+
+
 def test_counts_that_are_not_the_published_ones_are_said(shared, caplog):
     with caplog.at_level(logging.WARNING):
         load(path=shared)

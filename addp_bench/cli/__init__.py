@@ -63,7 +63,7 @@ class _Group(click.Group):
         command: click.Command = getattr(importlib.import_module(module), function)
         for option in command.params:
             if isinstance(option, click.Option):
-                option.envvar = _variable(option)
+                option.envvar = variables(option)
         return command
 
     def resolve_command(
@@ -100,7 +100,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     leave(lambda: commands.main(args, prog_name="addp-bench", standalone_mode=False))
 
 
-def _variable(option: click.Option) -> str:
-    """The environment variable of an option: ADDP_BENCH_TRAIN_STEPS for --train-steps."""
-    longest = max(option.opts, key=len)
-    return f"{PREFIX}_{longest.lstrip('-').replace('-', '_').upper()}"
+def variables(option: click.Option) -> list[str]:
+    """The environment variables of an option, one for each spelling: ADDP_BENCH_SEED and ADDP_BENCH_SEEDS."""
+    return [f"{PREFIX}_{spelling.lstrip('-').replace('-', '_').upper()}" for spelling in option.opts]

@@ -331,7 +331,11 @@ class Predictor(Protocol):
     denoises: ClassVar[bool]
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """A prediction for one sample of a task. `uses_truth` (*optional*, default False) marks those that look."""
+        """A prediction for one sample of a task.
+
+        `uses_truth` (*optional*, default False) marks those that look. `random` (*optional*, default True): whether the
+        generator can change an answer; where it cannot, seeds are not multiplied.
+        """
 
 
 class Codec(Protocol):

@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
-from addp_bench.types import Budget, Card, ModelCard
+from addp_bench.types import Budget
 
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
 COMPARED = ("sampling_steps", "extra_steps")  # numbers that tables show beside each other within one budget
@@ -101,31 +102,6 @@ class Resolution:
     impossible: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Cards:
-    """Built datasets and the cards of datasets and models, each read once however many cells are planned."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self._datasets: dict[str, Any] = {}
-        self._data: dict[str, Card] = {}
-        self._models: dict[str, ModelCard] = {}
-
-    def dataset(self, choice: Choice) -> Any:
-        if str(choice) not in self._datasets:
-            self._datasets[str(choice)] = self.registry.build("dataset", choice)
-        return self._datasets[str(choice)]
-
-    def data(self, choice: Choice) -> Card:
-        if str(choice) not in self._data:
-            self._data[str(choice)] = self.dataset(choice).card()
-        return self._data[str(choice)]
-
-    def model(self, choice: Choice) -> ModelCard:
-        if str(choice) not in self._models:
-            self._models[str(choice)] = self.registry.get("model", choice.name).factory.card(choice.options)
-        return self._models[str(choice)]
-
-
 def resolve(request: Request, registry: Registry, cards: Cards | None = None) -> Resolution:
     """Every combination of the request's alternatives. cards: shared with the planner, so that files are read once.
 
@@ -139,14 +115,14 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
         problems.append(f"--precision {request.precision}: expected {' or '.join(PRECISIONS)}")
     problems += _numbers(request)
     axes: dict[str, list[tuple[Choice, Collection[str]]]] = {}
+    impossible: list[tuple[str, str]] = []
     for kind, given in request.axes.items():
-        axes[kind] = list(_axis(kind, given, registry, problems))
+        axes[kind] = list(_axis(kind, given, registry, problems, impossible))
     corruptions = [_corruption_set(text, registry, problems) for text in request.corruption]
     if problems:
         raise BadRequest(problems)
 
     cells: dict[str, Cell] = {}
-    impossible: list[tuple[str, str]] = []
     kinds = list(axes)
     for combination in itertools.product(*axes.values()):
         chosen = {kind: choice for kind, (choice, _) in zip(kinds, combination)}
@@ -161,7 +137,8 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
             except BenchError as wrong:
                 problems.append(str(wrong))
                 continue
-            cell = dataclasses.replace(cell, options=origins(cell, request.budget, written))
+            said = written if cell.seed == seed else written - {"seed"}  # a seed that changes nothing was not taken
+            cell = dataclasses.replace(cell, options=origins(cell, request.budget, said))
             cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
     unused = [text for text in request.corruption if text != "none"]
     if unused and cells and not any(cell.corruption for cell in cells.values()):
@@ -189,7 +166,7 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
     if cell.denoises:
         found |= {name: getattr(cell, name) for name in ("sampling_seed", "read_at", "precision")}
         found["corruption"] = "+".join(map(str, cell.corruption)) or "none"
-        found["trained_on"] = str(cell.trained_on or cell["dataset"])
+        found |= {"trained_on": str(cell.trained_on or cell["dataset"]), "train_split": cell.splits["train"]}
         found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
     else:
         found["budget.limit"] = numbers["limit"]
@@ -207,13 +184,21 @@ def _written(request: Request, chosen: Mapping[str, Collection[str]]) -> set[str
 
 
 def _axis(
-    kind: str, given: Sequence[str], registry: Registry, problems: list[str]
+    kind: str, given: Sequence[str], registry: Registry, problems: list[str], impossible: list[tuple[str, str]]
 ) -> Iterable[tuple[Choice, Collection[str]]]:
-    """Each alternative of an axis, with the names of the options that were written."""
+    """Each alternative of an axis, with the names of the options that were written.
+
+    Of `all`, those that cannot be had without an option (a path) are impossible, and the others go on.
+    """
     for text in given:
         if text == "all":
             for name in registry.names(kind):
-                yield Choice(name), ()
+                try:
+                    registry.resolve(kind, Choice(name))
+                except BenchError as wrong:
+                    impossible.append((f"{kind} {name}", str(wrong)))
+                else:
+                    yield Choice(name), ()
             continue
         if text == OWN and kind in ("noise", "target", "guidance"):
             yield Choice(OWN), ()
@@ -232,7 +217,7 @@ def _corruption_set(text: str, registry: Registry, problems: list[str]) -> tuple
     """`location+shape:of=mask+color` -> three choices; `none` -> nothing."""
     if text == "none":
         return ()
-    return tuple(choice for choice, _ in _axis("corruption", text.split("+"), registry, problems))
+    return tuple(choice for choice, _ in _axis("corruption", text.split("+"), registry, problems, []))
 
 
 def _cell(
@@ -263,7 +248,9 @@ def _cell(
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
     source = cards.dataset(trained_on) if trained_on else dataset
-    splits = {"train": source.default_split("train"), "stats": source.default_split("stats")}
+    splits = {"train": request.train_split or source.default_split("train"), "stats": source.default_split("stats")}
+    if splits["train"] not in source.splits():
+        raise unknown(f"split of {(trained_on or dataset_choice).name}", splits["train"], source.splits())
     splits["eval"] = request.split if request.split is not None else dataset.default_split("eval")
     if splits["eval"] not in dataset.splits():
         raise unknown(f"split of {dataset_choice.name}", splits["eval"], dataset.splits())
@@ -273,6 +260,7 @@ def _cell(
 
     if not model_class.denoises:
         budget = dataclasses.replace(UNTRAINED, limit=request.overrides.get("limit"))
+        seed = seed if getattr(model_class, "random", True) else 0
         return Cell(choices, (), {"eval": splits["eval"]}, protocol, budget, seed, denoises=False)
 
     if task.reads != "drawing":
@@ -304,7 +292,7 @@ def _cell(
     else:
         corruption = ()
     _check_types(choices, corruption, corrupts, task, registry, force=request.force)
-    return Cell(
+    cell = Cell(
         choices,
         corruption,
         splits,
@@ -316,6 +304,26 @@ def _cell(
         request.read_at,
         request.precision,
     )
+    if request.train_split is not None and not request.force:
+        _require_apart(cell, registry.build("weights", cell["weights"]), cards)
+    return cell
+
+
+def _require_apart(cell: Cell, weights: Any, cards: Cards) -> None:
+    """Raises BadOption when photographs that are trained on are also judged, or decide what is trained or read."""
+    measures = weights.needs_contribution and getattr(weights, "from_", None) is None
+    uses = {"eval": "judged", "stats": f"what weights {cell.name('weights')} are measured on" if measures else ""}
+    if cell.read_at == "best_on_stats":
+        uses["stats"] = uses["stats"] or "what --read-at best_on_stats chooses on"
+    task = cell.name("task")
+    trained = cards.photographs(cell.dataset("train"), cell.splits["train"], task)
+    for purpose, use in uses.items():
+        shared = trained & cards.photographs(cell.dataset(purpose), cell.splits[purpose], task) if use else ()
+        if shared:
+            raise BadOption(
+                f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
+                f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
+            )
 
 
 def _check_types(

@@ -79,8 +79,8 @@ class Request:
     axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given (`types.Budget`). read_at: "final", "best_on_stats" or "t=NNN".
     force: run what is refused as senseless. trained_on: the dataset that is trained on where it is not the one that is
-    judged on. given: names of the other fields that somebody wrote, rather than left as they are. The product of all
-    alternatives is the grid.
+    judged on. train_split: the split that is trained on, None for its dataset's own. given: names of the other fields
+    that somebody wrote, rather than left as they are. The product of all alternatives is the grid.
     """
 
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -95,6 +95,7 @@ class Request:
     precision: str = "fp32"
     force: bool = False
     trained_on: str | None = None
+    train_split: str | None = None
     given: frozenset[str] = frozenset()
 
 

@@ -22,7 +22,17 @@ from addp_bench.spec import Choice, Request, parse_seeds, tidy
 
 TRAIN_AXES = ("model", "weights", "aug", "exposure", "target", "noise", "objective")
 EVAL_AXES = ("sampler", "guidance")
-FIELDS = ("corruption", "seeds", "budget", "precision", "split", "protocol", "read_at", "sampling_seed")  # of Request
+FIELDS = (
+    "corruption",
+    "seeds",
+    "budget",
+    "precision",
+    "split",
+    "protocol",
+    "read_at",
+    "sampling_seed",
+    "train_split",
+)  # of Request
 NUMBERS: Mapping[str, Callable[[Any], Any]] = {
     "train_steps": int,
     "extra_steps": int,
@@ -35,8 +45,10 @@ NUMBERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def read(path: Path, changes: Mapping[str, Any]) -> list[Request]:
-    """One request for each entry under `eval`. changes: fields of Request given on the command line, which win.
+def read(path: Path, changes: Mapping[str, Any], budget: str = "quick") -> list[Request]:
+    """One request for each entry under `eval`.
+
+    changes: fields of Request given on the command line, which win. budget: that of a file that names none.
 
     Raises BadRequest with every mistake of the file, each with its place.
     """
@@ -48,7 +60,7 @@ def read(path: Path, changes: Mapping[str, Any]) -> list[Request]:
         mark = getattr(broken, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
         raise BadRequest([f"{path}{place}: is not YAML: {getattr(broken, 'problem', broken)}"]) from broken
-    reader = _Reader(path)
+    reader = _Reader(path, budget)
     requests = reader.requests(written, changes)
     if reader.problems:
         raise BadRequest(reader.problems)
@@ -58,8 +70,8 @@ def read(path: Path, changes: Mapping[str, Any]) -> list[Request]:
 class _Reader:
     """Collects mistakes instead of stopping at the first."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, budget: str) -> None:
+        self.path, self.budget = path, budget
         self.problems: list[str] = []
         self.train: Mapping[str, Any] = {}
 
@@ -68,7 +80,7 @@ class _Reader:
         train = self.mapping(
             top.get("train", {}),
             "train",
-            ("tasks", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS),
+            ("tasks", "split", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS),
         )
         self.train = train
         tasks = self.mapping(train.get("tasks", {}), "train.tasks", None)
@@ -93,8 +105,9 @@ class _Reader:
             "corruption": [str(c) for c in _several(train.get("corruption", []))],
             "seeds": self.checked("train.seeds", functools.partial(parse_seeds, [str(s) for s in _several(seeds)]))
             or (0,),
-            "budget": str(train.get("budget", "quick")),
+            "budget": str(train.get("budget", self.budget)),
             "precision": str(train.get("precision", "fp32")),
+            "train_split": None if train.get("split") is None else str(train["split"]),
         }
         judged = top.get("eval") or [{}]
         if not isinstance(judged, list):
@@ -140,7 +153,8 @@ class _Reader:
             ),
         }
         given = dict(changes)
-        said = frozenset(FIELDS).intersection([*self.train, *entry]) | ({"trained_on"} if trained_on else set())
+        trained = {"train_split" if name == "split" else name for name in self.train}
+        said = frozenset(FIELDS).intersection([*trained, *entry]) | ({"trained_on"} if trained_on else set())
         fields = {
             **common,
             "axes": {**axes, **{k: v for k, v in mine.items() if v}, **given.pop("axes", {})},

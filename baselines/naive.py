@@ -22,6 +22,7 @@ class Constant:
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = False
+    random: ClassVar[bool] = False
 
     def __init__(self, value: Literal["empty", "everything"] = "empty") -> None:
         self.value = value
@@ -37,6 +38,7 @@ class RandomObject:
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = True
+    random: ClassVar[bool] = True
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
         """(H, W) bool. Raises UnknownName for a task other than ris, BadData where the dataset has no outlines."""
@@ -50,6 +52,7 @@ class LargestObject:
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = True
+    random: ClassVar[bool] = False
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
         """(H, W) bool. Raises UnknownName for a task other than ris, BadData where the dataset has no outlines."""
@@ -63,6 +66,7 @@ class Truth:
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = True
+    random: ClassVar[bool] = False
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
         """sample.truth."""

@@ -26,6 +26,7 @@ LAYERS = (
     (
         "loading",
         "catalogue",
+        "cards",
         "resolve",
         "batches",
         "training",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from addp_bench.cli import running
@@ -40,10 +42,17 @@ def test_a_file_says_what_flags_say(tmp_path):
     assert first.axes["guidance"] == ["image_text:image=1.5:text=3.0"]
     assert first.overrides["lr"] == 0.001
     assert (first.split, second.split) == ("val", "stats")
+    assert first.train_split is None
     assert second.overrides["limit"] == 4
     assert (first.trained_on, second.trained_on) == (None, "dots")
     assert first.given == {"seeds", "budget", "split"}
     assert second.given == {"seeds", "budget", "split", "trained_on"}
+
+
+def test_the_split_that_is_trained_on_stands_under_train(tmp_path):
+    (request,) = read(written(tmp_path, "train: {tasks: {ris: {}}, split: heldout_pairs}"), {})
+    assert (request.train_split, request.split) == ("heldout_pairs", None)
+    assert request.given == {"train_split"}
 
 
 def test_flags_win_over_the_file(tmp_path):
@@ -80,7 +89,20 @@ def test_flags_that_were_not_given_leave_the_file_alone(tmp_path):
 
 def asked(command, *flags):
     """The requests of a command line."""
-    return running._requests(running.run.make_context(command, list(flags)).params)
+    return running._requests(running.run.make_context(command, list(flags)).params, "quick")
+
+
+def test_the_budget_that_nobody_names_is_standard_where_cuda_computes(shell, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    silent = written(tmp_path, "train: {tasks: {ris: {}}}")
+
+    def planned(*flags):
+        _, out, err = shell("plan", *flags, "--json", "--runs", tmp_path / "runs")
+        assert out, err
+        return [budget for budget in ("quick", "standard") if f" · {budget} · " in json.loads(out)["cells"][0]["what"]]
+
+    assert planned("--task", "ris") == planned(silent) == ["standard"]
+    assert planned("--task", "ris", "--device", "cpu") == planned(silent, "--budget", "quick") == ["quick"]
 
 
 def test_every_mistake_is_told_with_its_place(tmp_path):

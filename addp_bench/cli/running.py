@@ -59,7 +59,10 @@ def request_options(command: F) -> F:
         ),
         click.option("--seed", "--seeds", "seed", multiple=True, metavar="N|A..B", help="Training seeds; 0..4 has 4."),
         click.option("--sampling-seed", type=click.IntRange(0), help="Of the evaluation; 0."),
-        click.option("--budget", help="How much a cell may spend: quick (default), standard or paper."),
+        click.option(
+            "--budget",
+            help="How much a cell may spend: quick, standard or paper; quick, and standard where cuda computes.",
+        ),
         *(
             click.option(f"--{name.replace('_', '-')}", type=click.IntRange(0 if name == "warmup" else 1), help=words)
             for name, words in _BUDGET.items()
@@ -69,6 +72,7 @@ def request_options(command: F) -> F:
         click.option("--steps", type=click.IntRange(1), help="Sampling steps of the evaluation."),
         click.option("--limit", type=click.IntRange(1), help="Evaluation samples, from the first on."),
         click.option("--split", help="Split to judge on; the dataset's own (val)."),
+        click.option("--train-split", help="Split to train on; the dataset's own."),
         click.option("--protocol", help="How answers are judged; the dataset's own."),
         click.option(
             "--read-at",
@@ -170,7 +174,7 @@ def predict(**given: Any) -> None:
     from addp_bench.reopen import Reopened, read_photo
 
     photo = read_photo(given["image"])
-    bench = _bench(given)
+    bench = _bench(given, _device(given["device"]))
     record = records.find(records.load_all(bench.runs.root).records, given["cell"])
     drawing, prediction = Reopened(record, bench).answer(photo, given["text"], given["seed"])
     if len(drawing) != 1:
@@ -187,8 +191,8 @@ def predict(**given: Any) -> None:
         say(f"mask of {mask.mean():.1%} of the photograph in {given['mask']}")
 
 
-def _bench(given: Mapping[str, Any]) -> Bench:
-    """Plugins, device and runs folder as the options say."""
+def _bench(given: Mapping[str, Any], device: str) -> Bench:
+    """Plugins and runs folder as the options say. device: where it computes."""
     loaded = load_plugins(given["plugin"], given["no_plugin"], given["strict_plugins"])
     from addp_bench.progress import Progress
     from addp_bench.run import Bench
@@ -197,7 +201,7 @@ def _bench(given: Mapping[str, Any]) -> Bench:
         loaded.registry,
         loaded.hooks,
         given["runs"].absolute(),
-        device=_device(given["device"]),
+        device=device,
         batch=given.get("eval_batch", 64),
         progress=Progress(),
         given={name: str(value) for name, value in given.items() if _written(name)},
@@ -212,9 +216,11 @@ def _written(parameter: str) -> bool:
 
 def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]]]:
     """Where to compute, the planned cells, and the impossible ones with their reasons. given: the options of `run`."""
-    requests = _requests(given)
-    bench = _bench(given)
-    from addp_bench.resolve import Cards, Illegal, resolve
+    device = _device(given["device"])
+    requests = _requests(given, "standard" if device.startswith("cuda") else "quick")
+    bench = _bench(given, device)
+    from addp_bench.cards import Cards
+    from addp_bench.resolve import Illegal, resolve
     from addp_bench.stages import Planner
 
     cards = Cards(bench.registry)
@@ -244,8 +250,8 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     return bench, list(plans.values()), list(dict.fromkeys(impossible))
 
 
-def _requests(given: Mapping[str, Any]) -> list[Request]:
-    """What the flags ask for, or the file with the flags' changes."""
+def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
+    """What the flags ask for, or the file with the flags' changes. budget: that of who names none."""
     numbers = {**{name: given[name] for name in (*_BUDGET, "lr", "ema", "limit")}, "sampling_steps": given["steps"]}
     said: dict[str, Any] = {
         "axes": {kind: given[kind] for kind in _AXES if given[kind]},
@@ -253,15 +259,18 @@ def _requests(given: Mapping[str, Any]) -> list[Request]:
         "corruption": given["corruption"] or None,
         "seeds": parse_seeds(given["seed"]) or None,
         "force": given["force"] or None,
-        **{name: given[name] for name in ("sampling_seed", "budget", "split", "protocol", "read_at", "precision")},
+        **{
+            name: given[name]
+            for name in ("sampling_seed", "budget", "split", "train_split", "protocol", "read_at", "precision")
+        },
     }
     changes = {name: value for name, value in said.items() if value is not None}
     changes["given"] = frozenset(changes) - {"axes", "overrides"}
     if given["spec"] is not None:
         from addp_bench.specfile import read
 
-        return read(given["spec"], changes)
-    return [Request(**changes)]
+        return read(given["spec"], changes, budget)
+    return [Request(**{"budget": budget, **changes})]
 
 
 def _device(asked: str | None) -> str:

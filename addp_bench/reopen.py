@@ -142,7 +142,7 @@ def read_photo(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as opened:
-            return np.asarray(opened.convert("RGB"))
+            return np.array(opened.convert("RGB"))  # a copy, since tensors want to be writable
     except FileNotFoundError as missing:
         raise BadData(f"there is no photograph {path}") from missing
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError, ValueError) as broken:

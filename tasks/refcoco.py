@@ -16,6 +16,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -150,7 +151,8 @@ class Referring:
         """Name and bytes of every photograph that is spoken of, None for one that is not there."""
         spoken_of = {reference.image_id for reference in self._references}
         names = {photograph.file_name for image_id, photograph in self._photographs.items() if image_id in spoken_of}
-        with os.scandir(image_folder(self.root)) as files:
+        sizes: dict[str, int] = {}
+        with suppress(BadData), os.scandir(image_folder(self.root)) as files:  # without a folder, `samples` says so
             sizes = {file.name: file.stat().st_size for file in files if file.name in names}
         return [(name, sizes.get(name)) for name in sorted(names)]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import bench
 import numpy as np
 import pytest
+from PIL import Image
 
 from addp_bench.errors import BadData
 from addp_bench.records import Record
 from addp_bench.reopen import Reopened, read_photo
+from addp_bench.types import to_batch
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,12 @@ def test_predictions_that_were_cleared_away_are_said_to_be_gone(sd15, tmp_path):
     record = done.records[plan.id]
     with pytest.raises(BadData, match="is gone"):
         Reopened(record, at).pictures([str(record.statistics.ids[0])])
+
+
+def test_a_photograph_of_a_users_own_becomes_a_tensor_without_a_word(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "desk.png")
+    photo = read_photo(tmp_path / "desk.png")
+    np.testing.assert_array_equal(photo, pixels)
+    assert photo.flags.writeable, "torch warns of others"
+    assert to_batch(photo[None]).shape == (1, 3, 5, 7)

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,18 +16,31 @@ from bench import DOTS
 
 pytestmark = pytest.mark.slow
 
-# A process as the command line makes it, with checkpoints often enough to be of use within seconds.
+# A process as the command line makes it, with checkpoints often enough to be of use within seconds. DIE_IN names a kind
+# of stage and seconds: it is killed so long after it begins the next of that kind. A quicker stage waits for it.
 PROGRAM = """
-import sys
-from addp_bench import training
+import os, signal, sys, threading
+from addp_bench import training, work
 training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.LOG_EVERY = 0.0, float("inf"), 5
+kind, seconds = os.environ.get("DIE_IN", "none 0").split()
+do = work.Work.do
+
+def doomed(self, stage, folder):
+    if stage.kind != kind:
+        return do(self, stage, folder)
+    end = threading.Timer(float(seconds), os.kill, (os.getpid(), signal.SIGKILL))
+    end.start()
+    do(self, stage, folder)
+    end.join()
+
+work.Work.do = doomed
 from addp_bench.cli import main
 main(sys.argv[1:])
 """
 STEPS = 400
 
 
-def start(model: Path, runs: Path, home: Path) -> subprocess.Popen:
+def start(model: Path, runs: Path, home: Path, die_in: str = "none 0") -> subprocess.Popen:
     arguments = [
         *("run", "--task", "ris", "--dataset", "dots", "--model", f"instruct_pix2pix:path={model}"),
         *("--weights", "perception_stats", "--aug", "linear", "--train-steps", str(STEPS), "--batch-size", "4"),
@@ -35,7 +48,7 @@ def start(model: Path, runs: Path, home: Path) -> subprocess.Popen:
     ]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
-        env={**os.environ, "ADDP_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "ADDP_HOME": str(home), "OMP_NUM_THREADS": "1", "DIE_IN": die_in},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -54,25 +67,10 @@ def result(runs: Path) -> tuple[dict, dict[str, int]]:
     return body["result"], body["provenance"]["attempts"]
 
 
-def begun(runs: Path, kind: str) -> int:
-    """How often stages of a kind were begun so far, finished or not."""
-    files = [*runs.glob(f"work/{kind}-*/attempts.json"), *runs.glob(f"stages/{kind}/*/attempts.json")]
-    return sum(len(json.loads(f.read_text())["begun"]) for f in files)
-
-
-def kill_inside(model: Path, runs: Path, home: Path, kind: str, delay: float) -> bool:
-    """Start the run, kill it `delay` seconds after it begins a stage of a kind. False: it ended before."""
-    before = begun(runs, kind)
-    process = start(model, runs, home)
-    while begun(runs, kind) == before:
-        if process.poll() is not None:
-            process.communicate()
-            return False
-        time.sleep(0.02)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return True
+def finished(*roots: Path) -> dict[str, list[str]]:
+    """When each finished stage was begun."""
+    files = [file for root in roots for file in root.glob("**/stages/*/*/attempts.json")]
+    return {"/".join(file.parts[-3:-1]): json.loads(file.read_text())["begun"] for file in files}
 
 
 def test_ten_kills_change_no_number_and_no_finished_stage_runs_twice(sd15, tmp_path):
@@ -82,16 +80,24 @@ def test_ten_kills_change_no_number_and_no_finished_stage_runs_twice(sd15, tmp_p
     assert set(attempts.values()) == {1}
 
     runs, home, chance = tmp_path / "killed", tmp_path / "home", random.Random(0)
-    moments = [("train", chance.uniform(0.2, 1.5)) for _ in range(6)]
-    moments += [("predict", 0.05), ("train", 1.0), ("train", 0.6), ("score", 0.01)]
-    kills = sum(kill_inside(sd15, runs, home, kind, delay) for kind, delay in moments)
+    kinds = [*("train",) * 6, "predict", "train", "train", "score"]
+    noted: dict[str, list[str]] = {}
+    for kind in kinds:
+        process = start(sd15, runs, home, f"{kind} {chance.uniform(0, 1.5):.3f}")
+        out, _ = process.communicate(timeout=600)
+        assert process.returncode == -signal.SIGKILL, out
+        noted = finished(runs, home) | noted  # as it was when it was first seen
     finish(start(sd15, runs, home))
+
     found, attempts = result(runs)
     assert found == expected
-    assert kills >= 8
-    inside_training = sum(n - 1 for name, n in attempts.items() if name.startswith("train/"))
-    assert inside_training >= 5
-    assert sum(attempts.values()) - len(attempts) <= kills, "each kill cost at most one more attempt at one stage"
+    last = finished(runs, home)
+    assert noted
+    assert {name: last[name] for name in noted} == noted, "what was finished before a kill was not begun again after it"
+    lost: Counter[str] = Counter()
+    for name, times in attempts.items():
+        lost[name.split("/")[0]] += times - 1
+    assert +lost == Counter(kinds), "each kill cost one attempt at the stage it fell into, and nothing else"
 
 
 def test_two_runs_on_one_folder_do_no_stage_twice(sd15, tmp_path):

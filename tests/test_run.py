@@ -19,6 +19,7 @@ from addp_bench.errors import BadRequest, StorageProblem
 from addp_bench.hookspecs import hookimpl
 from addp_bench.loading import load
 from addp_bench.types import Budget
+from addp_bench.work import Work
 
 MAIN = {"weights": ["perception_stats"], "aug": ["linear"]}
 
@@ -194,7 +195,7 @@ def test_a_checkpoint_holds_what_a_network_counts_beside_its_parameters(sd15):
         network = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.BatchNorm2d(2))
         model = SimpleNamespace(network=network, weight_decay=0.0)
         draws = SimpleNamespace(parameters=list, state_dict=dict, load_state_dict=lambda s: None)
-        recipe = SimpleNamespace(draws=draws)
+        recipe = SimpleNamespace(draws=draws, objective=SimpleNamespace())
         return training.Trainer(model, recipe, Budget("b", 2, 1, 1e-3, 0, None, None, 1, 0.9, 1), "fp32")
 
     one, other = trainer(), trainer()
@@ -219,19 +220,19 @@ def test_a_sample_that_stands_in_a_batch_twice_draws_twice(sd15, tmp_path):
     assert len(set(batch.t.tolist())) > 3
 
 
-def test_a_cell_that_diverges_fails_alone(sd15, tmp_path):
+def test_a_cell_that_diverges_fails_alone(sd15, tmp_path, monkeypatch):
     asked = bench.request(sd15, {"weights": ["uniform", "diffusion"]})
     loaded, planned = bench.plans(asked, tmp_path)
     train = next(s for s in planned[0].stages() if s.kind == "train")
     at = bench.Bench(loaded.registry, loaded.hooks, tmp_path, progress=bench.Progress(quiet=True))
-    real = at._train
+    real = Work._train
 
-    def spoilt(stage, cell, folder):
+    def spoilt(self, stage, cell, folder):
         if stage.key == train.key:
             raise training.Diverged("the loss is nan after step 20")
-        real(stage, cell, folder)
+        real(self, stage, cell, folder)
 
-    at._train = spoilt
+    monkeypatch.setattr(Work, "_train", spoilt)
     local = loaded.registry.build("executor", "local")
     stopped = at.run(planned, local, stop=True)
     assert (list(stopped.failures), list(stopped.records)) == ([planned[0].id], [])

@@ -124,7 +124,7 @@ class Budget:
     train_samples: training samples used, None for all. limit: evaluation samples, None for all.
     sampling_steps: sampler steps of the evaluation. ema: decay of the averaged weights that are judged.
     stats_samples: samples on which perception statistics are measured.
-    epochs: passes over the training samples, which decide the steps where train_steps is 0 (`steps_for`).
+    epochs: passes over the training photographs, which decide the steps where train_steps is 0 (`steps_for`).
     extra_steps: optimiser steps for compute that others spent elsewhere; the only number that may differ in one table.
     """
 
@@ -142,7 +142,7 @@ class Budget:
     extra_steps: int = 0
 
     def steps_for(self, samples: int) -> int:
-        """Optimiser steps on `samples` training samples; a last batch that is not full counts as one."""
+        """Optimiser steps on so many training photographs; a last batch that is not full counts as one."""
         if self.train_steps or self.epochs is None:
             return self.train_steps + self.extra_steps
         return self.extra_steps + math.ceil(self.epochs * samples / self.batch_size)

@@ -49,7 +49,7 @@ def main() -> None:
         plan = Planner(loaded.registry, Path(folder)).plan(cell)
         bench = Bench(loaded.registry, loaded.hooks, Path(folder), progress=Progress(quiet=True))
         latents_stage = plan.stages()[0]
-        bench.store(latents_stage).ensure(latents_stage, lambda f: bench._work(latents_stage, f))
+        bench.store(latents_stage).ensure(latents_stage, lambda f: bench.work.do(latents_stage, f))
         latents = cache.Latents.open(bench.folder(latents_stage))
         report("training step", *training(bench, cell, latents, asked))
         report("sampling step", *sampling(bench, cell, latents, asked))
@@ -57,10 +57,10 @@ def main() -> None:
 
 def training(bench: Bench, cell: Cell, latents: cache.Latents, asked: argparse.Namespace) -> Pairs:
     """Seconds of an optimiser step, batch and loss included: (ours, bare)."""
-    ours, theirs = bench.model(cell), bench.model(cell)
-    recipe = bench.recipe(cell, ours, None)
-    samples, _ = bench.samples(cell, "train", SAMPLES)
-    task, encoding = bench.build("task", cell), bench.build("encoding", cell)
+    ours, theirs = bench.work.model(cell), bench.work.model(cell)
+    recipe = bench.work.recipe(cell, ours, None)
+    samples, _ = bench.work.samples(cell, "train", SAMPLES)
+    task, encoding = bench.work.build("task", cell), bench.work.build("encoding", cell)
     batches = Batches(latents, samples, task, encoding, ours, recipe, asked.batch, 0, torch.device("cpu"))
     trainer = Trainer(ours, recipe, cell.budget, "fp32")
 
@@ -97,12 +97,12 @@ def training(bench: Bench, cell: Cell, latents: cache.Latents, asked: argparse.N
 
 def sampling(bench: Bench, cell: Cell, latents: cache.Latents, asked: argparse.Namespace) -> Pairs:
     """Seconds of a trajectory of 10 guided steps for a batch: (ours, bare)."""
-    model = bench.model(cell)
+    model = bench.work.model(cell)
     network = model.network.eval()
     rows = list(range(asked.batch))
     image, text = latents.image(rows), latents.embedding(rows, model)
     null = model.embed([""])[0]
-    sampler, guidance, target = (bench.build(k, cell) for k in ("sampler", "guidance", "target"))
+    sampler, guidance, target = (bench.work.build(k, cell) for k in ("sampler", "guidance", "target"))
     start = torch.randn(asked.batch, *model.codec.shape(model.resolution, model.resolution))
     steps = 10
     signal = model.noise.alphas_cumprod

@@ -111,7 +111,7 @@ class Batches:
         items = [self.latents.items[i] for i in self.items(step)]
         loaded = [self.samples[item.sample] for item in items]
         side = self.model.resolution
-        truth = self.task.collate([self.task.resize(sample.truth, side, side) for sample in loaded])
+        truth = self.task.collate([cache.truth_of(sample, self.task, side) for sample in loaded])
         queries = [cache.queries(self.encoding, s, self.samples)[item.query] for s, item in zip(loaded, items)]
         return Raw(cache.photos(loaded, side), truth, queries)
 

@@ -189,7 +189,7 @@ def make(
                 chosen = [items[i] for i in chunk]
                 loaded = [samples[item.sample] for item in chosen]
                 seen = photos(loaded, side).to(device)
-                truth = task.collate([task.resize(s.truth, side, side) for s in loaded])
+                truth = task.collate([truth_of(s, task, side) for s in loaded])
                 asked = [queries(encoding, s, samples)[item.query] for s, item in zip(loaded, chosen)]
                 drawing = encoding.encode(seen, to_device(truth, device), asked)
                 if valid is not None:
@@ -213,6 +213,13 @@ def make(
 def queries(encoding: Encoding, sample: Sample, samples: Samples) -> Sequence[Query]:
     """What an encoding asks for a sample, which it sees without truth and hints."""
     return encoding.queries(replace(sample, truth=None, hints={}), getattr(samples, "vocabulary", ()))
+
+
+def truth_of(sample: Sample, task: Task, side: int) -> Any:
+    """A sample's truth at the model's resolution. Raises BadData where the task cannot use it."""
+    if hasattr(task, "require"):
+        task.require(sample)
+    return task.resize(sample.truth, side, side)
 
 
 def whole_pixels(drawing: Drawing, shape: Sequence[int]) -> Tensor:

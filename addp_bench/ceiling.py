@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from addp_bench import evaluation
-from addp_bench.cache import CHUNK, photos, queries, to_device
+from addp_bench.cache import CHUNK, photos, queries, to_device, truth_of
 from addp_bench.types import to_uint8
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def ceiling(
             loaded = [samples[i] for i in chunk]
             asked = [queries(encoding, sample, samples) for sample in loaded]
             owners = [k for k, several in enumerate(asked) for _ in several]
-            truth = task.collate([task.resize(loaded[k].truth, side, side) for k in owners])
+            truth = task.collate([truth_of(loaded[k], task, side) for k in owners])
             seen = photos([loaded[k] for k in owners], side).to(device)
             drawing = encoding.encode(seen, to_device(truth, device), [q for several in asked for q in several])
             with torch.no_grad():

@@ -288,7 +288,7 @@ def qualities(
     """task.quality of every sample at every recorded step, (samples, steps) float64, at the model's resolution."""
     rows: dict[int, list[float]] = {}
     for sample, index, _, prediction, _ in found:
-        rows.setdefault(index, []).append(task.quality(prediction, task.resize(sample.truth, side, side)))
+        rows.setdefault(index, []).append(task.quality(prediction, cache.truth_of(sample, task, side)))
     return np.asarray([rows[i] for i in sorted(rows)], dtype=np.float64).reshape(len(rows), steps)
 
 

@@ -78,6 +78,9 @@ class Task(Protocol):
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""
 
+    def require(self, sample: Sample) -> None:
+        """Raises BadData, naming the sample, for a truth that cannot be drawn or judged (*optional*)."""
+
     def collate(self, truths: Sequence[Any]) -> Any:
         """Truths of B samples -> one batch of them (for masks a (B, H, W) bool tensor)."""
 

@@ -62,7 +62,7 @@ def losses_of(model: DenoisingModel, recipe: Recipe, batch: Batch) -> Tensor:
         output = model.forward(shown, batch.t, batch.image, batch.text).float()
 
     def estimate() -> Tensor:
-        return recipe.target.to_x0(output, shown, a, s)
+        return recipe.target.to_x0(output, x_t, a, s)
 
     decode = model.codec.decode
     attempt = Attempt(output, goal, batch.x0, batch.t, batch.valid, features, estimate, decode)

@@ -141,11 +141,11 @@ class Budget:
     epochs: float | None = None
     extra_steps: int = 0
 
-    def steps_for(self, samples: int) -> int:
+    def steps_for(self, images: int) -> int:
         """Optimiser steps on so many training photographs; a last batch that is not full counts as one."""
         if self.train_steps or self.epochs is None:
             return self.train_steps + self.extra_steps
-        return self.extra_steps + math.ceil(self.epochs * samples / self.batch_size)
+        return self.extra_steps + math.ceil(self.epochs * images / self.batch_size)
 
 
 def to_batch(images: np.ndarray) -> Tensor:

@@ -104,6 +104,10 @@ class Ris:
         """A mask (H, W) at another size, by the nearest pixel: (height, width) bool."""
         return nearest(np.asarray(truth, bool), (height, width))
 
+    def require(self, sample: Sample) -> None:
+        """Raises BadData, naming the sample, when its truth is no mask of its photograph's size."""
+        require_fitting(sample)
+
     def collate(self, truths: Sequence[Any]) -> Tensor:
         """B masks (H, W), arrays or tensors, of one size -> (B, H, W) bool."""
         import torch

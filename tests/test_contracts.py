@@ -14,8 +14,11 @@ from addp_bench.loading import load
 from addp_bench.types import Drawing, Sample
 
 PLUGIN = '''
+from dataclasses import replace
+
 import numpy as np
 import torch
+from dots import Dots
 
 from addp_bench.hookspecs import hookimpl
 from addp_bench.plugins.encodings import SolidMask
@@ -39,6 +42,21 @@ class LeftHalf(SolidMask):
         valid = torch.zeros(drawn.rgb[:, 0].shape, dtype=torch.bool)
         valid[..., : valid.shape[-1] // 2] = True
         return Drawing(drawn.rgb, valid)
+
+
+class Misfit(Dots):
+    """Dots whose third truth of every split is cut short."""
+
+    def samples(self, split, task):
+        samples = super().samples(split, task)
+        whole = type(samples).__getitem__
+
+        class Cut(type(samples)):
+            def __getitem__(self, index):
+                sample = whole(self, index)
+                return replace(sample, truth=sample.truth[:-1]) if index == 2 else sample
+
+        return Cut(samples.split, samples.count, samples.size)
 
 
 class Undeclared(LeftHalf):
@@ -74,6 +92,21 @@ class Aligned:
 
     def load_state_dict(self, state):
         self.scale.data.copy_(state["scale"])
+
+
+class Conversion:
+    """Plain error of an epsilon target, which looks at what the x0 estimate is made of."""
+
+    def bind(self, model):
+        self.noise = model.noise
+        return self
+
+    def losses(self, attempt):
+        a, s = (part(attempt.t)[:, None, None, None] for part in (self.noise.a, self.noise.s))
+        expected = s / a * (attempt.goal - attempt.output)
+        off = (attempt.estimate() - attempt.x0 - expected).abs().max() / expected.abs().max()
+        SEEN["off"] = max(SEEN.get("off", 0.0), off.item())
+        return (attempt.output - attempt.goal).square().mean(dim=(1, 2, 3))
 
 
 class OwnAnswers(NoExposure):
@@ -113,7 +146,9 @@ def addp_bench_register(registry):
     registry.add("encoding", "left_half", LeftHalf)
     registry.add("encoding", "undeclared", Undeclared)
     registry.add("objective", "aligned", Aligned)
+    registry.add("objective", "conversion", Conversion)
     registry.add("exposure", "own_answers", OwnAnswers)
+    registry.add("dataset", "misfit", Misfit)
     registry.add("weights", "sum_of_signs", SumOfSigns)
 '''
 
@@ -176,6 +211,19 @@ def test_an_objective_sees_layers_estimates_and_pictures_and_may_learn(sd15, tmp
     assert noted["layer"][2:] == (8, 8)
     assert noted["pictures"][1] == 3
     assert noted["scale"] != 1.0, "it was trained, and is in the checkpoint"
+
+
+def test_the_estimate_is_of_the_noised_latent_though_the_network_was_shown_another(sd15, tmp_path, loaded):
+    axes = {"objective": ["conversion"], "target": ["epsilon"], "exposure": ["input_perturbation:gamma=0.5"]}
+    _, _, finished = bench.run(bench.request(sd15, axes), tmp_path / "runs", loaded)
+    assert not finished.failures
+    assert seen(loaded, "objective", "conversion")["off"] < 1e-4
+
+
+def test_a_truth_that_does_not_fit_is_refused_where_it_is_drawn(sd15, tmp_path, loaded):
+    _, (plan,), finished = bench.run(bench.request(sd15, {"dataset": ["misfit"]}), tmp_path / "runs", loaded)
+    assert isinstance(finished.failures[plan.id], BadData)
+    assert "sample dots/train/2: its truth is 31 x 32" in str(finished.failures[plan.id])
 
 
 def test_a_cure_may_ask_the_network_for_its_own_answers(sd15, tmp_path, loaded):

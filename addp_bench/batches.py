@@ -1,6 +1,9 @@
 """From a step's number to its batch: which samples, how they are damaged, what the network is shown.
 
-    image, truth -> corrupt truth(strength(t)) -> encode -> corrupt drawing -> codec -> x0'
+    image, truth -> transform -> encode -> codec -> x0
+                             -> corrupt truth(strength(t)) -> encode -> corrupt drawing -> codec -> x0'
+
+What no transform changes comes out of the cache.
 
 Every draw is named by seed, step and sample.
 """
@@ -33,13 +36,17 @@ if TYPE_CHECKING:
         Target,
         Task,
         TimestepDraws,
+        Transform,
     )
     from addp_bench.types import Query
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a training step is made of. corruptions: in order, those on the truth before those on the drawing."""
+    """Everything a training step is made of.
+
+    corruptions: in order, those on the truth before those on the drawing. transforms: in order.
+    """
 
     noise: Noise
     target: Target
@@ -48,6 +55,7 @@ class Recipe:
     corruptions: Sequence[Corruption]
     exposure: Exposure
     objective: Objective
+    transforms: Sequence[Transform] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +113,8 @@ class Batches:
         return [int(self._order(p // n)[p % n]) for p in range(step * self.size, (step + 1) * self.size)]
 
     def raw(self, step: int) -> Raw | None:
-        """What must be read from the dataset for a step; None where targets are not corrupted."""
-        if not self.recipe.aug.corrupts:
+        """What must be read from the dataset for a step; None where nothing but the cached latents is needed."""
+        if not (self.recipe.aug.corrupts or self.recipe.transforms):
             return None
         items = [self.latents.items[i] for i in self.items(step)]
         loaded = [self.samples[item.sample] for item in items]
@@ -129,29 +137,53 @@ class Batches:
         def names(purpose: str) -> list[tuple[str | int, ...]]:
             return [(purpose, self.seed, step, name, *more) for name, more in zip(ids, again)]
 
-        x0 = self.latents.target(items)
-        shape = x0.shape[1:]
         t, weight = self.recipe.draws.draw(uniform((), names("timestep")), step)
-        image, text = self._dropped(items, uniform((), names("dropout")))
-        x0 = x0.to(self.device)
-        shown = x0 if raw is None else self._corrupted(raw, t.to(self.device), shape, ids, names)
+        if raw is not None:
+            raw = self._transformed(raw, names)
+        x0, image, valid = self._cached(items) if raw is None or not self.recipe.transforms else self._made(raw, ids)
+        shape = x0.shape[1:]
+        image, text = self._dropped(image, items, uniform((), names("dropout")))
         return Batch(
             x0,
-            shown,
+            x0
+            if raw is None or not self.recipe.aug.corrupts
+            else self._corrupted(raw, t.to(self.device), shape, ids, names),
             normal(shape, names("noise")).to(self.device),
             normal(shape, names("exposure")).to(self.device) if self.recipe.exposure.perturbs else None,
             t.to(self.device),
             weight.to(self.device),
             image,
             text,
-            None if self.latents.valid is None else self.latents.validity(items).to(self.device),
+            valid,
         )
+
+    def _cached(self, items: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """x0, image conditioning and validity of these items as they are."""
+        valid = None if self.latents.valid is None else self.latents.validity(items).to(self.device)
+        return self.latents.target(items).to(self.device), self.latents.image(items).to(self.device), valid
+
+    def _made(self, raw: Raw, ids: Sequence[str]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The same of pictures that a transform has changed."""
+        shape = self.model.codec.shape(*raw.photos.shape[2:])
+        drawing = self.encoding.encode(raw.photos, raw.truth, raw.queries)
+        valid = None if self.latents.valid is None else cache.whole_pixels(drawing, shape).to(self.device) > 0
+        with torch.no_grad():
+            posterior = cache.posterior_noise(ids, shape).to(self.device)
+            return self.model.codec.encode(drawing.rgb, posterior), self.model.condition(raw.photos), valid
+
+    def _transformed(self, raw: Raw, names: Callable[[str], list[Any]]) -> Raw:
+        """On the device, photographs and truths changed alike."""
+        photos, truth = raw.photos.to(self.device), cache.to_device(raw.truth, self.device)
+        for transform in self.recipe.transforms:
+            u = uniform((transform.draws,), names(type(transform).__name__)).float().to(self.device)
+            photos, truth = transform.apply(photos, truth, u)
+        return Raw(photos, truth, raw.queries)
 
     def _corrupted(
         self, raw: Raw, t: Tensor, shape: Sequence[int], ids: Sequence[str], names: Callable[[str], list[Any]]
     ) -> Tensor:
         """x0': the target as the drift of sampling might have left it, encoded with the clean one's posterior noise."""
-        photos, truth = raw.photos.to(self.device), cache.to_device(raw.truth, self.device)
+        truth = raw.truth
         strength = self.recipe.aug.strength(t, self.recipe.noise)
 
         def chance(corruption: Corruption) -> Tensor:
@@ -161,19 +193,18 @@ class Batches:
         for corruption in self.recipe.corruptions:
             if corruption.acts_on == "truth":
                 truth = corruption.corrupt(truth, strength, chance(corruption))
-        drawing: Drawing = self.encoding.encode(photos, truth, raw.queries)
+        drawing: Drawing = self.encoding.encode(raw.photos, truth, raw.queries)
         for corruption in self.recipe.corruptions:
             if corruption.acts_on == "drawing":
                 drawing = corruption.corrupt(drawing, strength, chance(corruption))
         with torch.no_grad():
             return self.model.codec.encode(drawing.rgb, cache.posterior_noise(ids, shape).to(self.device))
 
-    def _dropped(self, items: Sequence[int], u: Tensor) -> tuple[Tensor, Tensor]:
+    def _dropped(self, image: Tensor, items: Sequence[int], u: Tensor) -> tuple[Tensor, Tensor]:
         """Conditionings with some samples' text, image or both replaced by null, so that guidance can be used."""
         text_only, both, image_only = self.model.dropout
         no_text = u < text_only + both
         no_image = (u >= text_only) & (u < text_only + both + image_only)
-        image = self.latents.image(items).to(self.device)
         text = self.latents.embedding(items, self.model).to(self.device)
         image = torch.where(per_image(no_image.to(self.device)), torch.zeros_like(image), image)
         text = torch.where(no_text.to(self.device)[:, None, None], self.null_text, text)

@@ -74,6 +74,7 @@ class Task(Protocol):
     reads: ClassVar[str]  # "drawing", or "features" for a probe
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
     encoding: ClassVar[str]  # default encoding
+    # *Optional* `forbids`: what transforms may do with a picture but not here ("mirror", "crop") -> the reason.
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""
@@ -170,6 +171,20 @@ class Corruption(Protocol):
         """
 
     draws: ClassVar[int]
+
+
+class Transform(Protocol):
+    """Ordinary augmentation of the training: a photograph and its truth changed alike, before anything is drawn."""
+
+    truths: ClassVar[Sequence[str]]  # types of truth it can change
+    draws: ClassVar[int]
+    changes: Sequence[str]  # what it does with a picture: "mirror", "crop"; a task may forbid these
+
+    def apply(self, photos: Tensor, truth: Any, u: Tensor) -> tuple[Tensor, Any]:
+        """photos (B, 3, H, W) in [-1, 1] and a batch of truths of that size -> the same, changed.
+
+        u (B, draws) uniform on [0, 1): all its randomness.
+        """
 
 
 class Aug(Protocol):

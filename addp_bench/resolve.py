@@ -28,11 +28,11 @@ PRECISIONS = ("fp32", "bf16")
 class Cell:
     """One resolved combination.
 
-    choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption: in the order
-    they are applied, empty when nothing is corrupted. protocol: its name; settings are the task's. budget: resolved,
-    with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation starts from.
-    splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two
-    where it is not the judged one. options: which of all this was given and which defaulted (`origins`);
+    choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption and
+    transform: in the order they are applied, empty when nothing is. protocol: its name; settings are the task's.
+    budget: resolved, with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation
+    starts from. splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two where it is
+    not the judged one. options: which of all this was given and which defaulted (`origins`);
     says nothing of what the cell is.
     """
 
@@ -47,6 +47,7 @@ class Cell:
     read_at: str = "final"
     precision: str = "fp32"
     denoises: bool = True
+    transform: tuple[Choice, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, purpose: str) -> Choice:
@@ -66,6 +67,7 @@ class Cell:
             **simple,
             "choices": {kind: c.plain() for kind, c in self.choices.items()},
             "corruption": [c.plain() for c in self.corruption],
+            "transform": [c.plain() for c in self.transform],
             "splits": dict(self.splits),
             "trained_on": self.trained_on.plain() if self.trained_on else None,
             "budget": dataclasses.asdict(self.budget),
@@ -79,6 +81,7 @@ class Cell:
                 **plain,
                 "choices": {kind: Choice(**c) for kind, c in plain["choices"].items()},
                 "corruption": tuple(Choice(**c) for c in plain["corruption"]),
+                "transform": tuple(Choice(**c) for c in plain.get("transform", ())),
                 "budget": Budget(**plain["budget"]),
                 "trained_on": Choice(**plain["trained_on"]) if plain["trained_on"] else None,
             }
@@ -118,7 +121,10 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     impossible: list[tuple[str, str]] = []
     for kind, given in request.axes.items():
         axes[kind] = list(_axis(kind, given, registry, problems, impossible))
-    corruptions = [_corruption_set(text, registry, problems) for text in request.corruption]
+    corruptions, transforms = (
+        [_set(kind, text, registry, problems) for text in texts]
+        for kind, texts in (("corruption", request.corruption), ("transform", request.transform))
+    )
     if problems:
         raise BadRequest(problems)
 
@@ -128,9 +134,9 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
         chosen = {kind: choice for kind, (choice, _) in zip(kinds, combination)}
         written = _written(request, {kind: names for kind, (_, names) in zip(kinds, combination)})
         asked: Sequence[tuple[Choice, ...] | None] = corruptions or [None]
-        for corruption, seed in itertools.product(asked, request.seeds):
+        for corruption, transform, seed in itertools.product(asked, transforms or [()], request.seeds):
             try:
-                cell = _cell(chosen, corruption, seed, request, registry, cards)
+                cell = _cell(chosen, corruption, transform, seed, request, registry, cards)
             except Illegal as reason:
                 impossible.append((" · ".join(str(c) for c in chosen.values()), str(reason)))
                 continue
@@ -165,7 +171,8 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
     numbers = dataclasses.asdict(cell.budget)
     if cell.denoises:
         found |= {name: getattr(cell, name) for name in ("sampling_seed", "read_at", "precision")}
-        found["corruption"] = "+".join(map(str, cell.corruption)) or "none"
+        for kind in ("corruption", "transform"):
+            found[kind] = "+".join(map(str, getattr(cell, kind))) or "none"
         found |= {"trained_on": str(cell.trained_on or cell["dataset"]), "train_split": cell.splits["train"]}
         found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
     else:
@@ -213,16 +220,17 @@ def _axis(
             problems.append(f"--{kind} {text}: {wrong}")
 
 
-def _corruption_set(text: str, registry: Registry, problems: list[str]) -> tuple[Choice, ...]:
-    """`location+shape:of=mask+color` -> three choices; `none` -> nothing."""
+def _set(kind: str, text: str, registry: Registry, problems: list[str]) -> tuple[Choice, ...]:
+    """Of corruptions: `location+shape:of=mask+color` -> three choices; `none` -> nothing."""
     if text == "none":
         return ()
-    return tuple(choice for choice, _ in _axis("corruption", text.split("+"), registry, problems, []))
+    return tuple(choice for choice, _ in _axis(kind, text.split("+"), registry, problems, []))
 
 
 def _cell(
     chosen: Mapping[str, Choice],
     corruption: tuple[Choice, ...] | None,
+    transform: tuple[Choice, ...],
     seed: int,
     request: Request,
     registry: Registry,
@@ -292,6 +300,7 @@ def _cell(
     else:
         corruption = ()
     _check_types(choices, corruption, corrupts, task, registry, force=request.force)
+    _check_transforms(transform, task_choice.name, task, registry, force=request.force)
     cell = Cell(
         choices,
         corruption,
@@ -303,6 +312,7 @@ def _cell(
         trained_on,
         request.read_at,
         request.precision,
+        transform=transform,
     )
     if request.train_split is not None and not request.force:
         _require_apart(cell, registry.build("weights", cell["weights"]), cards)
@@ -361,6 +371,16 @@ def _check_types(
             f"target {choices['target'].name} with aug {choices['aug'].name} trains the model to draw the corrupted "
             "answer; take --target x0 (the default there), or --force to see it fail"
         )
+
+
+def _check_transforms(transform: Sequence[Choice], name: str, task: Any, registry: Registry, force: bool) -> None:
+    forbidden: Mapping[str, str] = getattr(task, "forbids", {})
+    for choice in transform:
+        built = registry.build("transform", choice)
+        if task.truth not in built.truths:
+            raise Illegal(f"transform {choice.name} cannot change {task.truth}, which task {name} is about")
+        if reasons := [forbidden[change] for change in built.changes if change in forbidden and not force]:
+            raise Illegal(f"transform {choice} and task {name}: {'; '.join(reasons)}")
 
 
 def _numbers(request: Request) -> Iterable[str]:

@@ -23,6 +23,7 @@ AXES = (
     "weights",
     "aug",
     "corruption",
+    "transform",
     "target",
     "exposure",
     "noise",
@@ -112,7 +113,7 @@ def _texts(record: Record, name: str) -> list[str]:
 
 
 def _choices(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(kind, choice) of everything chosen; corruptions one by one."""
+    """(kind, choice) of everything chosen; corruptions and transforms one by one."""
     result = record.result
     if "task" not in result["choices"]:
         yield "task", {"name": result["task"], "options": {}}
@@ -164,7 +165,7 @@ class Row:
 
     @cached_property
     def axes(self) -> dict[str, list[Mapping[str, Any]]]:
-        """Axis -> the choices made on it, corruptions in their order, other numbers as choices without options."""
+        """Axis -> the choices made on it, those of a set in their order, other numbers as choices without options."""
         result = self.first.result
         axes: dict[str, list[Mapping[str, Any]]] = {axis: [] for axis in AXES}
         for kind, choice in _choices(self.first):

@@ -20,6 +20,7 @@ KINDS = (
     "weights",
     "aug",
     "corruption",
+    "transform",
     "exposure",
     "target",
     "noise",
@@ -76,7 +77,7 @@ class Choice:
 class Request:
     """What was asked for, before anything is known of plugins.
 
-    axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption: alternatives, each a set joined by `+`.
+    axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption, transform: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given (`types.Budget`). read_at: "final", "best_on_stats" or "t=NNN".
     force: run what is refused as senseless. trained_on: the dataset that is trained on where it is not the one that is
     judged on. train_split: the split that is trained on, None for its dataset's own. given: names of the other fields
@@ -85,6 +86,7 @@ class Request:
 
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     corruption: Sequence[str] = ()
+    transform: Sequence[str] = ()
     seeds: Sequence[int] = (0,)
     sampling_seed: int = 0
     budget: str = "quick"

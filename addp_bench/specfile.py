@@ -80,7 +80,7 @@ class _Reader:
         train = self.mapping(
             top.get("train", {}),
             "train",
-            ("tasks", "split", "corruption", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS),
+            ("tasks", "split", "corruption", "transform", "seeds", "budget", "precision", *TRAIN_AXES, *NUMBERS),
         )
         self.train = train
         tasks = self.mapping(train.get("tasks", {}), "train.tasks", None)
@@ -102,7 +102,7 @@ class _Reader:
         }
         seeds = train.get("seeds", 0)
         common = {
-            "corruption": [str(c) for c in _several(train.get("corruption", []))],
+            **{kind: [str(c) for c in _several(train.get(kind, []))] for kind in ("corruption", "transform")},
             "seeds": self.checked("train.seeds", functools.partial(parse_seeds, [str(s) for s in _several(seeds)]))
             or (0,),
             "budget": str(train.get("budget", self.budget)),

@@ -150,6 +150,7 @@ class Planner:
             "schema": KEY_SCHEMA,
             "choices": choices,
             "corruption": [by_content(c) for c in cell.corruption],
+            "transform": [by_content(c) for c in cell.transform],
             "model": self._model(cell),
             "budget": {
                 k: getattr(b, k) for k in ("train_steps", "extra_steps", "epochs", "batch_size", "lr", "warmup", "ema")
@@ -159,7 +160,13 @@ class Planner:
             "contribution": contribution,
             "latents": inputs[0].key,
             "code": code_digest(CODE["train"]),
-            "plugins": self._plugins(used.items(), cell.corruption),
+            "plugins": self._plugins(
+                [
+                    *used.items(),
+                    *(("corruption", c) for c in cell.corruption),
+                    *(("transform", c) for c in cell.transform),
+                ]
+            ),
         }
         return Stage("train", spec, tuple(inputs), context=self._context(cell))
 
@@ -314,10 +321,10 @@ class Planner:
     def _context(cell: Cell, purpose: str = "eval") -> dict[str, Any]:
         return {"cell": cell, "purpose": purpose}
 
-    def _plugins(self, chosen: Iterable[tuple[str, Choice]], corruption: Sequence[Choice] = ()) -> dict[str, str]:
+    def _plugins(self, chosen: Iterable[tuple[str, Choice]]) -> dict[str, str]:
         """`weights:min_snr` -> digest of the files that define it."""
         found = {}
-        for kind, choice in [*chosen, *(("corruption", c) for c in corruption)]:
+        for kind, choice in chosen:
             source = self.registry.get(kind, choice.name).source
             found[f"{kind}:{choice.name}"] = plugin_digest(source) if source else "no source file"
         return found

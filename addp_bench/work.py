@@ -82,7 +82,10 @@ class Work:
         """Everything a training step is made of. Raises Degenerate or BadOption for weights."""
         noise, target = self.noise(cell, model), self.build("target", cell)
         objective = self.build("objective", cell)
-        corruptions = [self.registry.build("corruption", c) for c in cell.corruption]
+        corruptions, transforms = (
+            [self.registry.build(kind, choice) for choice in chosen]
+            for kind, chosen in (("corruption", cell.corruption), ("transform", cell.transform))
+        )
         return Recipe(
             noise,
             target,
@@ -91,6 +94,7 @@ class Work:
             corruptions,
             self.build("exposure", cell),
             objective.bind(model) if hasattr(objective, "bind") else objective,
+            transforms,
         )
 
     def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:
@@ -248,7 +252,8 @@ class Work:
 
 
 def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[str, Any]:
-    """Kind -> choice as the keys of a cell's stages have it, models with their fingerprint; corruptions as a list.
+    """Kind -> choice as the keys of a cell's stages have it, models with their fingerprint; corruptions and
+    transforms as lists.
 
     Of weights that were measured: on how many samples, and of what where a source was named.
     """
@@ -257,7 +262,8 @@ def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[
         return {"task": answers.spec["task"], "model": {**model["choice"], "fingerprint": model.get("fingerprint")}}
     train = answers.input("train").spec
     model = {**train["model"]["choice"], "fingerprint": train["model"]["fingerprint"]}
-    found = {"model": model, **train["choices"], **answers.spec["choices"], "corruption": train["corruption"]}
+    sets = {kind: train[kind] for kind in ("corruption", "transform")}
+    found = {"model": model, **train["choices"], **answers.spec["choices"], **sets}
     if taught.contribution is not None:
         source = train["contribution"] if cell["weights"].options.get("from") else None
         measured = {

@@ -94,6 +94,10 @@ class Ris:
     reads: ClassVar[str] = "drawing"
     corruptions: ClassVar[Sequence[str]] = ("location", "shape", "color")
     encoding: ClassVar[str] = "red_mask"
+    forbids: ClassVar[Mapping[str, str]] = {
+        "mirror": "expressions say left and right, and a mirrored photograph makes them wrong",
+        "crop": "expressions compare objects (the largest, the second from the left), and a crop may remove some",
+    }
 
     def __init__(self, no_target: int = 1) -> None:
         if no_target not in (0, 1):

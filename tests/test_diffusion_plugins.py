@@ -11,15 +11,17 @@ from addp_bench.plugins import (
     samplers,
     schedules,
     targets,
+    transforms,
     weights,
 )
 from addp_bench.registry import Registry
 
-MODULES = [corruptions, exposures, guidance, noise, objectives, samplers, schedules, targets, weights]
+MODULES = [corruptions, exposures, guidance, noise, objectives, samplers, schedules, targets, transforms, weights]
 NAMES = {
     "weights": ["diffusion", "last_group", "perception_stats", "shuffled_stats", "uniform"],
     "aug": ["constant", "linear", "none", "tada"],
     "corruption": ["color", "location", "shape"],
+    "transform": ["crop", "flip", "photometric"],
     "exposure": ["epsilon_scaling", "input_perturbation", "none"],
     "target": ["epsilon", "epsilon_corrected", "v", "x0"],
     "noise": ["cosine", "linear", "scaled_linear"],

@@ -108,7 +108,8 @@ def test_every_command_of_a_page_parses_and_names_plugins_that_exist(page, regis
         except click.ClickException as refused:
             pytest.fail(f"addp-bench {shlex.join(words)}: {refused.format_message()}")
         given = {kind: context.params[kind] for kind in KINDS if isinstance(context.params.get(kind), tuple)}
-        given["corruption"] = [part for text in given.get("corruption", ()) for part in text.split("+")]
+        for kind in ("corruption", "transform"):
+            given[kind] = [part for text in given.get(kind, ()) for part in text.split("+") if part != "none"]
         for kind, texts in given.items():
             for text in texts:
                 if text not in ("all", "own"):

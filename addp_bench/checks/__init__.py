@@ -25,6 +25,7 @@ CHECKS: dict[str, Callable[[Any, Registry], Iterator[Finding]]] = {
     "weights": diffusion.weights,
     "aug": perception.aug,
     "corruption": perception.corruption,
+    "transform": perception.transform,
     "exposure": diffusion.exposure,
     "target": diffusion.target,
     "noise": diffusion.noise,

@@ -61,6 +61,35 @@ def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
         yield "the photograph keeps its colours", said(still, "a pixel that was not painted changed")
 
 
+def transform(transform: Any, registry: Registry) -> Iterator[Finding]:
+    yield "says what it does with a picture", said(isinstance(transform.changes, tuple), repr(transform.changes))
+    if "mask" not in transform.truths:
+        yield f"changes {', '.join(transform.truths)}, of which there is no example here", None
+        return
+    photos, masks = photos_of(4), masks_of(4)
+    u = uniform((transform.draws,), names("transform", 4)).float()
+
+    def changed(rows: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
+        given = photos[rows].clone(), masks[rows].clone()
+        found: tuple[torch.Tensor, torch.Tensor] = transform.apply(*given, u[rows])
+        if not (torch.equal(given[0], photos[rows]) and torch.equal(given[1], masks[rows])):
+            raise ValueError("it writes into what it was given")
+        return found
+
+    new, truth = changed()
+    yield shaped("gives back photographs", new, photos.shape)
+    yield shaped("gives back truths", truth, masks.shape)
+    yield "a mask stays one", said(truth.dtype == torch.bool, f"met {truth.dtype}")
+    yield "photographs stay in [-1, 1]", said(new.abs().max() <= 1, f"met {new.abs().max():.3g}")
+    yield "something changes", said(not torch.equal(new, photos), "no photograph did")
+    again = changed()
+    same = torch.equal(again[0], new) and torch.equal(again[1], truth)
+    yield "all randomness comes in", said(same, "two calls differ")
+    alone = changed(slice(2, 3))
+    close = torch.allclose(alone[0], new[2:3], atol=1e-6) and torch.equal(alone[1], truth[2:3])
+    yield "a sample does not depend on its batch", said(close, "alone it is changed otherwise")
+
+
 def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
     if encoding.truth != "mask":
         yield f"draws {encoding.truth}, of which there is no example here", None

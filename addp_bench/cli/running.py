@@ -57,6 +57,12 @@ def request_options(command: F) -> F:
             metavar="A+B+...",
             help="What an augmentation does; the task's own set unless given.",
         ),
+        click.option(
+            "--transform",
+            multiple=True,
+            metavar="A+B+...",
+            help="What is done to photographs and truths alike before they are trained on; nothing unless given.",
+        ),
         click.option("--seed", "--seeds", "seed", multiple=True, metavar="N|A..B", help="Training seeds; 0..4 has 4."),
         click.option("--sampling-seed", type=click.IntRange(0), help="Of the evaluation; 0."),
         click.option(
@@ -257,6 +263,7 @@ def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
         "axes": {kind: given[kind] for kind in _AXES if given[kind]},
         "overrides": {name: number for name, number in numbers.items() if number is not None},
         "corruption": given["corruption"] or None,
+        "transform": given["transform"] or None,
         "seeds": parse_seeds(given["seed"]) or None,
         "force": given["force"] or None,
         **{

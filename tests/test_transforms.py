@@ -1,0 +1,118 @@
+"""Transforms: photograph and truth change alike, on the way of a run too, and only where the task allows it."""
+
+from __future__ import annotations
+
+import json
+
+import bench
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as torchvision  # compared with 0.29
+
+from addp_bench.loading import load
+from addp_bench.plugins.transforms import Crop, Flip, Photometric
+from addp_bench.resolve import resolve
+from addp_bench.tasks.ris import Ris
+
+U = torch.tensor([[0.1, 0.2, 0.7], [0.9, 0.5, 0.5], [0.4, 0.0, 1.0 - 1e-7]])
+
+
+def pictures(n: int = 3, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(0)
+    photos = torch.from_numpy(rng.uniform(-1, 1, (n, 3, side, side))).float()
+    return photos, torch.from_numpy(rng.integers(0, 5, (n, side, side)))
+
+
+def test_a_flip_mirrors_photograph_and_truth_of_the_share_that_is_drawn():
+    photos, labels = pictures()
+    flipped, moved = Flip(share=0.5).apply(photos, labels, U[:, :1])
+    assert torch.equal(flipped[0], photos[0].flip(-1)), "0.1 lies under the share"
+    assert torch.equal(moved[0], labels[0].flip(-1))
+    assert torch.equal(flipped[1], photos[1]), "0.9 does not"
+    assert torch.equal(moved[1], labels[1])
+
+
+def test_a_flip_leaves_a_class_alone():
+    photos, _ = pictures()
+    _, truth = Flip(share=1.0).apply(photos, torch.tensor([3, 1, 2]), U[:, :1])
+    assert truth.tolist() == [3, 1, 2]
+
+
+def test_a_crop_that_shows_everything_changes_nothing():
+    photos, labels = pictures()
+    same, truth = Crop(smallest=1.0).apply(photos, labels, U)
+    torch.testing.assert_close(same, photos, atol=1e-5, rtol=0)
+    assert torch.equal(truth, labels)
+
+
+def test_a_crop_is_the_cut_out_part_enlarged_as_torch_enlarges():
+    photos, labels = pictures(1)
+    # half of the side, from row 2 and column 6 of the 8 that are left
+    cut, truth = Crop(smallest=0.5).apply(photos, labels, torch.tensor([[0.0, 0.25, 0.75]]))
+    part = functional.interpolate(photos[:, :, 2:10, 6:14], (16, 16), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(
+        cut[..., 1:-1, 1:-1], part[..., 1:-1, 1:-1], atol=1e-5, rtol=0
+    )  # at its edge, ours sees on
+    expected = functional.interpolate(labels[:, None, 2:10, 6:14].float(), (16, 16), mode="nearest-exact")[:, 0].long()
+    assert torch.equal(truth, expected)
+
+
+@pytest.mark.parametrize("smallest", [1e-6, 0.3, 0.8])
+def test_a_crop_stays_inside_and_keeps_photograph_over_truth(smallest):
+    side = 32
+    labels = torch.zeros(200, side, side, dtype=torch.int64)
+    labels[:, 8:24, 8:24] = 1
+    photos = labels[:, None].expand(-1, 3, -1, -1).float() * 2.0 - 1.0
+    u = torch.from_numpy(np.random.default_rng(1).uniform(size=(200, 3))).float()
+    cut, truth = Crop(smallest=smallest).apply(photos, labels, u)
+    sure = cut[:, 0].abs() > 0.99  # away from the square's edge
+    assert sure.float().mean() > 0.5
+    assert torch.equal((cut[:, 0] > 0)[sure], (truth == 1)[sure])
+
+
+def test_photometric_jitter_is_torchvisions_in_its_fixed_order():
+    photos, labels = pictures()
+    jittered, truth = Photometric(0.4, 0.3, 0.5).apply(photos, labels, U)
+    assert truth is labels
+    for photo, ours, (b, c, s) in zip(0.5 * photos + 0.5, jittered, U.tolist()):
+        theirs = torchvision.adjust_brightness(photo, 1 + 0.4 * (2 * b - 1))
+        theirs = torchvision.adjust_contrast(theirs, 1 + 0.3 * (2 * c - 1))
+        theirs = torchvision.adjust_saturation(theirs, 1 + 0.5 * (2 * s - 1))
+        torch.testing.assert_close(ours, 2 * theirs - 1, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda: Flip(1.5), lambda: Crop(0.0), lambda: Crop(1.1), lambda: Photometric(saturation=0.6)]
+)
+def test_shares_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="got"):
+        wrong()
+
+
+# ------------------------------------------------------------------------------------------------ in a run
+
+
+@pytest.mark.parametrize("name, reason", [("flip", "left and right"), ("crop", "may remove some")])
+def test_what_would_make_the_words_wrong_is_impossible_unless_forced(sd15, tmp_path, name, reason):
+    loaded = load([bench.DOTS])
+    asked = bench.request(sd15, transform=[name])
+    ((_, why),) = resolve(asked, loaded.registry).impossible
+    assert why.startswith(f"transform {name}")
+    assert reason in why
+    forced = resolve(bench.request(sd15, transform=[name], force=True), loaded.registry)
+    assert [c.name for c in forced.cells[0].transform] == [name]
+    assert Ris.forbids["mirror"] in resolve(bench.request(sd15, transform=["flip"]), loaded.registry).impossible[0][1]
+
+
+def test_a_transform_changes_the_training_and_none_of_the_latents(sd15, tmp_path):
+    asked = bench.request(sd15, transform=["none", "photometric", "flip:share=0"], force=True)
+    at, plans, finished = bench.run(asked, tmp_path / "runs")
+    assert not finished.failures
+    trained = [next(stage for stage in plan.stages() if stage.kind == "train") for plan in plans]
+    assert len({stage.input("latents").key for stage in trained}) == 1
+    logs = [json.loads((at.folder(stage) / "log.json").read_text()) for stage in trained]
+    plain, jittered, unmirrored = (log["loss"][-1][1] for log in logs)
+    assert jittered != pytest.approx(plain, rel=1e-4)
+    assert unmirrored == pytest.approx(plain, rel=1e-5), "what mirrors nothing trains as what is cached"

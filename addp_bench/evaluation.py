@@ -24,7 +24,7 @@ from addp_bench import cache
 from addp_bench.cache import Index
 from addp_bench.errors import BadData, BadOption, BadPrediction
 from addp_bench.randomness import normal, numpy_generator
-from addp_bench.sampling import exposed, guided
+from addp_bench.sampling import begin, exposed, guided
 from addp_bench.statistics import Statistics, statistics_of
 from addp_bench.store import write_bytes, write_json
 from addp_bench.timesteps import group_edges
@@ -129,7 +129,7 @@ def _drawn(
     with torch.no_grad(), autocast(sampling.precision, device):
         visited = sampling.sampler.trajectory(
             denoise,
-            sampling.noise.start(white),
+            begin(sampling.noise, white),
             sampling.noise,
             sampling.steps,
             [("sampler", sampling.seed, name) for name in ids],

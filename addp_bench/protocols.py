@@ -223,7 +223,7 @@ class Noise(Protocol):
 
 
 class Target(Protocol):
-    """What the network is asked to output. Coefficients come in as (B, 1, 1, 1)."""
+    """What the network is asked to output. Coefficients come in as (B, 1, 1, 1); a^2 + s^2 need not be 1."""
 
     accepts_corruption: ClassVar[bool]  # False for plain epsilon, which would learn the corrupted target
 
@@ -234,7 +234,7 @@ class Target(Protocol):
         """x0 as the network's output means it."""
 
     def error_scale(self, snr: Tensor) -> Tensor:
-        """k(SNR) such that |target error|^2 = k |x0 error|^2 at one output: x0 1, epsilon SNR, v 1 + SNR."""
+        """k(SNR) such that |target error|^2 = k |x0 error|^2: x0 1, epsilon SNR, v 1 + SNR, flow (1 + sqrt(SNR))^2."""
 
 
 class Weights(Protocol):
@@ -307,7 +307,12 @@ class Denoise(Protocol):
 
 
 class Sampler(Protocol):
-    """From noise to an answer."""
+    """From noise to an answer, in variance-preserving coordinates.
+
+    A schedule whose a^2 + s^2 is not 1, such as a flow, is the same process up to a scale c = sqrt(a^2 + s^2), and
+    whoever calls a sampler divides by it (`sampling.guided`, `sampling.begin`). So a sampler reads nothing of `noise`
+    but alphas_cumprod and steps: x_t = sqrt(alphas_cumprod) x0 + sqrt(1 - alphas_cumprod) eps.
+    """
 
     def timesteps(self, noise: Noise, steps: int) -> Sequence[int]:
         """The timesteps visited, noisiest first."""
@@ -315,7 +320,13 @@ class Sampler(Protocol):
     def trajectory(
         self, denoise: Denoise, start: Tensor, noise: Noise, steps: int, names: Sequence[tuple[str | int, ...]]
     ) -> Sequence[Step]:
-        """Every step's estimate of x0. names: the stream of each sample, for samplers that draw noise on the way."""
+        """From start (B, C, h, w), of variance 1: every step's estimate of x0, noisiest first; the last is the answer.
+
+        names: the stream of each sample, for samplers that draw noise on the way.
+        """
+
+    # *Optional* `warning(noise, steps) -> str | None`: what a person should know of so many steps before they are
+    # taken; said once by `run` and `plan`.
 
 
 class Guidance(Protocol):

@@ -13,7 +13,7 @@ from addp_bench import cache, evaluation
 from addp_bench.errors import BadData, BadModel
 from addp_bench.randomness import normal
 from addp_bench.resolve import Cell
-from addp_bench.sampling import exposed, guided
+from addp_bench.sampling import begin, exposed, guided
 from addp_bench.store import Stage
 from addp_bench.training import autocast
 from addp_bench.types import Sample, to_uint8
@@ -108,7 +108,7 @@ class Reopened:
         names = [("photo", seed, i) for i in range(k)]
         white = normal(model.codec.shape(side, side), names).to(bench.device)
         with torch.no_grad(), autocast(cell.precision, bench.device):
-            visited = sampler.trajectory(denoise, noise.start(white), noise, steps, names)
+            visited = sampler.trajectory(denoise, begin(noise, white), noise, steps, names)
             kept = evaluation.recorded([step.t for step in visited], noise.steps)
         with torch.no_grad():
             drawing = to_uint8(model.codec.decode(visited[kept[self.record.result["read_at"]["index"]]].x0.float()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from addp_bench.errors import BadOption, BadRequest
-from addp_bench.schedule import require_recoverable
+from addp_bench.schedule import require_recoverable, scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +28,7 @@ def guided(
 ) -> Denoise:
     """The network under `guidance`, for B samples, as a function (x_t (B, C, h, w), t) -> x0 (B, C, h, w).
 
+    x_t comes in variance-preserving coordinates, as samplers have it; the network is shown it in the schedule's own.
     image_cond (B, C', h, w); text and correction (B, L, D); null_text (L, D). Raw outputs are combined, then read as
     x0: where nothing is clipped that equals combining x0 estimates, because coefficients sum to 1. Conditionings
     that are equal, value by value, are merged and those whose coefficient is 0 are left out, so the network sees
@@ -54,10 +55,12 @@ def guided(
     passes = [p for p in passes if p[2] != 0.0]
     all_text, all_images = torch.cat([p[0] for p in passes]), torch.cat([p[1] for p in passes])
     coefficients = [p[2] for p in passes]
+    scales = _scales(noise)
 
     @torch.no_grad()
     def denoise(x_t: Tensor, t: int) -> Tensor:
         at = torch.full((len(all_text),), t, dtype=torch.int64, device=x_t.device)
+        x_t = x_t if scales[t] == 1.0 else scales[t] * x_t
         outputs = model.forward(torch.cat([x_t] * len(coefficients)), at, all_images, all_text).float()
         rows = outputs.chunk(len(coefficients))
         output = sum((c * row for c, row in zip(coefficients[1:], rows[1:])), start=coefficients[0] * rows[0])
@@ -67,11 +70,18 @@ def guided(
     return denoise
 
 
+def begin(noise: Noise, white: Tensor) -> Tensor:
+    """Where samplers begin: the start that `noise` makes of white noise (B, C, h, w), in their coordinates."""
+    first, last = noise.start(white), _scales(noise)[-1]
+    return first if last == 1.0 else first / last
+
+
 def exposed(denoise: Denoise, exposure: Exposure, noise: Noise, timesteps: Sequence[int]) -> Denoise:
     """`denoise` with `exposure.sampled` applied to the noise estimate that its x0 implies, after guidance.
 
-    timesteps: those the sampler visits, noisiest first. At a timestep without signal nothing is changed: the noise
-    estimate is x_t itself there, which no bias has touched, and says nothing of x0.
+    It lives in the samplers' coordinates; eps is the same in the schedule's own. timesteps: those the sampler visits,
+    noisiest first. At a timestep without signal nothing is changed: the noise estimate is x_t itself there, which no
+    bias has touched, and says nothing of x0.
     """
     index = {t: i for i, t in enumerate(reversed(timesteps))}
 
@@ -85,6 +95,13 @@ def exposed(denoise: Denoise, exposure: Exposure, noise: Noise, timesteps: Seque
         return x0 if changed is eps else (x_t - s * changed) / a
 
     return through
+
+
+def _scales(noise: Noise) -> list[float]:
+    """By how much x_t is larger in the schedule's coordinates than in the samplers', at each timestep."""
+    t = torch.arange(noise.steps)
+    scales: list[float] = scale(noise.a(t).double(), noise.s(t).double()).tolist()
+    return scales
 
 
 def _with(

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 class TableNoise:
-    """The forward process x_t = a(t) x0 + s(t) eps with a(t)^2 = alphas_cumprod[t], s(t)^2 = 1 - a(t)^2.
+    """The forward process x_t = a(t) x0 + s(t) eps with a^2 = c^2 alphas_cumprod and s^2 = c^2 (1 - alphas_cumprod).
 
     alphas_cumprod: (T,) in [0, 1), strictly falling; only the last may be 0. Kept in float64 (diffusers keeps
-    float32, so its SNR at t = 0 differs in the fifth digit). Raises ValueError for any other table.
+    float32, so its SNR at t = 0 differs in the fifth digit). scale: c (T,), positive; None is 1 throughout, a
+    variance-preserving process. Raises ValueError for any other table.
     """
 
-    def __init__(self, alphas_cumprod: np.ndarray) -> None:
+    def __init__(self, alphas_cumprod: np.ndarray, scale: np.ndarray | None = None) -> None:
         table = np.array(alphas_cumprod, dtype=np.float64)
         if table.ndim != 1 or len(table) < 1:
             raise ValueError(f"a noise schedule is a table (T,) of alphas_cumprod, got shape {table.shape}")
@@ -32,11 +33,15 @@ class TableNoise:
         table.setflags(write=False)
         self.alphas_cumprod = table
         self.steps = len(table)
+        self._scale = 1.0 if scale is None else scale
         self._tables: dict[tuple[str, torch.device], Tensor] = {}  # one copy on each device, so that no step waits
 
     @property
     def betas(self) -> np.ndarray:
-        """Noise variance of each single step (T,) float64: `trained_betas` for a scheduler to follow this one."""
+        """Noise variance of each single step (T,) float64: `trained_betas` for a scheduler to follow this one.
+
+        They belong to the variance-preserving process of this SNR, x_t / c.
+        """
         return 1.0 - self.alphas_cumprod / np.concatenate([[1.0], self.alphas_cumprod[:-1]])
 
     def a(self, t: Tensor) -> Tensor:
@@ -62,10 +67,23 @@ class TableNoise:
     def _at(self, what: str, t: Tensor) -> Tensor:
         if (table := self._tables.get((what, t.device))) is None:
             signal = self.alphas_cumprod
-            values = {"a": np.sqrt(signal), "s": np.sqrt(1.0 - signal), "snr": signal / (1.0 - signal)}[what]
+            values = {
+                "a": self._scale * np.sqrt(signal),
+                "s": self._scale * np.sqrt(1.0 - signal),
+                "snr": signal / (1.0 - signal),
+            }[what]
             table = torch.tensor(values, dtype=torch.float64 if what == "snr" else torch.float32, device=t.device)
             self._tables[what, t.device] = table
         return table[t]
+
+
+def scale(a: Tensor, s: Tensor) -> Tensor:
+    """c = sqrt(a^2 + s^2), the shape of a: x_t / c is variance preserving, with the coefficients a / c and s / c.
+
+    Exactly 1 where it is 1 as far as float32 coefficients can tell, so that dividing by it changes no bit.
+    """
+    square = a.square() + s.square()
+    return torch.where((square - 1.0).abs() < 1e-6, torch.ones_like(square), square.sqrt())
 
 
 def from_betas(betas: np.ndarray, zero_snr: bool = False, shift: float = 1.0) -> np.ndarray:
@@ -98,11 +116,28 @@ def cosine(steps: int = 1000) -> np.ndarray:
     return np.minimum(1.0 - signal[1:] / signal[:-1], 0.999)
 
 
+def flow(steps: int = 1000, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """a and s (T,) of a straight path from data to noise: s = sigma and a = 1 - sigma with sigma = (t + 1) / T.
+
+    shift: of diffusers' flow-matching schedulers, sigma' = shift sigma / (1 + (shift - 1) sigma); the SNR is divided by
+    its square. Raises ValueError unless it is positive and finite.
+    """
+    if not 0 < shift < np.inf:
+        raise ValueError(f"shift moves a flow towards noise and must be positive, got {shift}")
+    sigma = np.arange(1, steps + 1) / steps
+    whole = shift * sigma + (1.0 - sigma)  # written so that the last sigma is exactly 1
+    return (1.0 - sigma) / whole, shift * sigma / whole
+
+
 def from_scheduler_config(config: Mapping[str, Any]) -> TableNoise:
     """The schedule of a diffusers scheduler_config.json, with diffusers' own defaults for what it leaves out.
 
     Raises BadModel for a schedule that is not a table of betas, or not known here.
     """
+    if "FlowMatch" in config.get("_class_name", "") or config.get("use_flow_sigmas"):
+        raise BadModel(
+            "scheduler_config.json: a flow on continuous timesteps cannot be read here; expected a schedule of betas"
+        )
     steps = int(config.get("num_train_timesteps", 1000))
     first, last = float(config.get("beta_start", 0.0001)), float(config.get("beta_end", 0.02))
     name = config.get("beta_schedule", "linear")

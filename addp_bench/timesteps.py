@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from addp_bench.protocols import Noise, Target
 
 Scaling = Literal["prob", "loss"]
-Native = Literal["probability", "epsilon", "x0", "v"]
+Native = Literal["probability", "epsilon", "x0", "v", "flow"]
 
 # k(SNR) such that |target error|^2 = k |x0 error|^2 at the same network output
 ERROR_SCALE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "x0": torch.ones_like,
     "epsilon": lambda snr: snr,
     "v": lambda snr: 1.0 + snr,
+    "flow": lambda snr: (1.0 + snr.sqrt()).square(),
 }
 
 

@@ -60,6 +60,14 @@ class Visits:
                 f"timesteps it keeps: {', '.join(map(str, nearest))}"
             )
 
+    def warning(self, cell: Cell) -> str | None:
+        """What its sampler has to say of the cell's number of steps, None where nothing."""
+        sampler = self.registry.build("sampler", cell["sampler"])
+        said: str | None = None
+        if hasattr(sampler, "warning"):
+            said = sampler.warning(self.noise(cell), cell.budget.sampling_steps)
+        return said
+
     def require_groups(self, cell: Cell, weights: Any, sampler: Choice, steps: int, samples: int | None) -> None:
         """Raises BadOption when Algorithm A could not be estimated for `weights` on a source cell.
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from addp_bench.hookspecs import hookimpl
 from addp_bench.registry import Registry
 
-NOTHING, IMAGE, CORRECTION, ALL = ("null", "null"), ("null", "full"), ("correction", "full"), ("full", "full")
+NOTHING, IMAGE, WORDS, ALL = ("null", "null"), ("null", "full"), ("full", "null"), ("full", "full")
+CORRECTION = ("correction", "full")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,23 @@ class ImageText:
     def coefficients(self) -> Mapping[tuple[str, str], float]:
         """1 - s_I, s_I - s_T and s_T."""
         return {NOTHING: 1.0 - self.image, IMAGE: self.image - self.text, ALL: self.text}
+
+
+@dataclass(frozen=True)
+class InstructDiffusion:
+    """1/2 [e(0, I) + e(D, 0)] + text [e(D, I) - e(0, I)] + image [e(D, I) - e(D, 0)] (Geng et al., 2024).
+
+    No pass is without both words and photograph. Its authors' program takes 1.25 and 5.0, for segmentation 1.5 and 7.5.
+
+    image: s_I, weight of the photograph. text: s_T, weight of the words.
+    """
+
+    image: float = 1.25
+    text: float = 5.0
+
+    def coefficients(self) -> Mapping[tuple[str, str], float]:
+        """1/2 - s_T, 1/2 - s_I and s_T + s_I."""
+        return {IMAGE: 0.5 - self.text, WORDS: 0.5 - self.image, ALL: self.text + self.image}
 
 
 @dataclass(frozen=True)
@@ -68,4 +86,5 @@ class Correctional:
 def addp_bench_register(registry: Registry) -> None:
     registry.add("guidance", "none", NoGuidance)
     registry.add("guidance", "image_text", ImageText)
+    registry.add("guidance", "instructdiffusion", InstructDiffusion)
     registry.add("guidance", "correctional", Correctional)

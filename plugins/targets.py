@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from addp_bench.hookspecs import hookimpl
 from addp_bench.registry import Registry
+from addp_bench.schedule import scale
 from addp_bench.timesteps import ERROR_SCALE
 
 if TYPE_CHECKING:
@@ -66,21 +67,47 @@ class X0:
 
 
 class V:
-    """The velocity a eps' - s x0 (Salimans and Ho, 2022), where eps' = (x_t - a x0) / s is eps without corruption."""
+    """The velocity a eps' - s x0 (Salimans and Ho, 2022), where eps' = (x_t - a x0) / s is eps without corruption.
+
+    It is said for a^2 + s^2 = 1; on a flow it is divided by c = sqrt(a^2 + s^2), the velocity of x_t / c.
+    """
 
     accepts_corruption: ClassVar[bool] = True
 
     def of(self, x0: Tensor, x_t: Tensor, eps: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """v (B, C, h, w), consistent with x_t and the clean x0. Needs s > 0."""
-        return a * (x_t - a * x0) / s - s * x0
+        return (a * (x_t - a * x0) / s - s * x0) / scale(a, s)
 
     def to_x0(self, output: Tensor, x_t: Tensor, a: Tensor, s: Tensor) -> Tensor:
-        """a x_t - s v; defined at a = 0 too."""
-        return a * x_t - s * output
+        """a x_t - s v, of a / c, x_t / c and s / c; defined at a = 0 too."""
+        c = scale(a, s)
+        return (a * x_t / c - s * output) / c
 
     def error_scale(self, snr: Tensor) -> Tensor:
         """|v error|^2 = (1 + SNR) |x0 error|^2."""
         return ERROR_SCALE["v"](snr)
+
+
+class Flow:
+    """The direction from data to noise, eps' - x0, where eps' = (x_t - a x0) / s is eps without corruption.
+
+    On `noise flow` it is dx / dsigma, the velocity of flow matching (Lipman et al., 2023); it is defined on any other
+    schedule too.
+    """
+
+    accepts_corruption: ClassVar[bool] = True
+
+    def of(self, x0: Tensor, x_t: Tensor, eps: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """u (B, C, h, w), consistent with x_t and the clean x0. Needs s > 0."""
+        return (x_t - a * x0) / s - x0
+
+    def to_x0(self, output: Tensor, x_t: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """(x_t - s u) / (a + s); defined at a = 0 too."""
+        return (x_t - s * output) / (a + s)
+
+    def error_scale(self, snr: Tensor) -> Tensor:
+        """|u error|^2 = (1 + sqrt(SNR))^2 |x0 error|^2."""
+        return ERROR_SCALE["flow"](snr)
 
 
 @hookimpl
@@ -89,3 +116,4 @@ def addp_bench_register(registry: Registry) -> None:
     registry.add("target", "epsilon_corrected", EpsilonCorrected, aliases=("eps_corrected",))
     registry.add("target", "x0", X0)
     registry.add("target", "v", V)
+    registry.add("target", "flow", Flow)

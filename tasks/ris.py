@@ -226,6 +226,19 @@ def overlap(predicted: np.ndarray, true: np.ndarray) -> tuple[int, int]:
     return intersection, int(np.count_nonzero(predicted)) + int(np.count_nonzero(true)) - intersection
 
 
+def majority(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """The pixels (H, W) bool that more than half of k masks (H, W) hold; a tie is background (ADDP takes k = 3).
+
+    Raises BadPrediction for no mask at all, for masks of several sizes, and for what is no mask.
+    """
+    votes = [_mask(mask, "a vote") for mask in masks]
+    if len(sizes := {mask.shape for mask in votes}) != 1:
+        met = ", ".join(sorted(f"{height} x {width}" for height, width in sizes)) or "none"
+        raise BadPrediction(f"a majority needs masks of one size (height x width), met {met}")
+    found: np.ndarray = 2 * np.sum(votes, axis=0) > len(votes)
+    return found
+
+
 def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """mask (H, W) -> size, each pixel taking the value under its centre, as in Pillow and torch's nearest-exact."""
     if mask.shape == size:

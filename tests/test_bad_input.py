@@ -254,3 +254,44 @@ def test_files_that_are_not_what_they_should_be_are_named(run, refcoco, sd15, tm
     assert "Traceback" not in err
     assert not list(runs.glob("records/*"))
     assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize(
+    "sampler, steps, words",
+    [
+        ("ddim:spacing=leading", 1, "1 step begins at t = 1, where the network expects 100% of the variance"),
+        ("ddpm:spacing=leading", 10, "10 steps begin at t = 901"),
+        ("euler_ancestral", 1, "1 step begins at t = 0"),
+    ],
+)
+def test_few_steps_that_begin_far_from_noise_are_warned_of_once_with_the_remedy(
+    sampler, steps, words, shell, sd15, tmp_path
+):
+    asked = (
+        "--task",
+        "ris",
+        *on_dots(sd15),
+        "--sampler",
+        sampler,
+        "--steps",
+        steps,
+        "--runs",
+        tmp_path,
+        "--seeds",
+        "0..1",
+    )
+    code, out, err = shell("plan", *asked, "--json")
+    assert (code, err.count("warning: ")) == (0, 1)
+    assert words in err
+    assert f"Say --sampler {sampler.split(':')[0]}:spacing=trailing" in err
+    assert len(json.loads(out)["cells"]) == 2
+
+
+def test_a_run_says_the_warning_too_and_enough_steps_or_trailing_ones_say_nothing(run, shell, sd15, tmp_path):
+    code, err, _ = run(*on_dots(sd15), "--sampler", "ddim:spacing=leading")
+    assert code == 0, err
+    assert err.count("warning: sampler ddim: with spacing=leading, 10 steps begin at t = 901") == 1
+    for sampler, steps in (("ddim:spacing=leading", 11), ("ddim", 1), ("euler_ancestral", 2), ("dpm_solver", 1)):
+        asked = ("--task", "ris", *on_dots(sd15), "--sampler", sampler, "--steps", steps, "--runs", tmp_path)
+        code, _, err = shell("plan", *asked)
+        assert (code, "warning" in err) == (0, False)

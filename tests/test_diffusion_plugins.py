@@ -23,11 +23,11 @@ NAMES = {
     "corruption": ["color", "location", "shape"],
     "transform": ["crop", "flip", "photometric"],
     "exposure": ["epsilon_scaling", "input_perturbation", "none"],
-    "target": ["epsilon", "epsilon_corrected", "v", "x0"],
-    "noise": ["cosine", "linear", "scaled_linear"],
+    "target": ["epsilon", "epsilon_corrected", "flow", "v", "x0"],
+    "noise": ["cosine", "flow", "linear", "scaled_linear"],
     "objective": ["masked_mse", "mse"],
-    "sampler": ["ddim"],
-    "guidance": ["correctional", "image_text", "none"],
+    "sampler": ["ddim", "ddpm", "dpm_solver", "euler_ancestral"],
+    "guidance": ["correctional", "image_text", "instructdiffusion", "none"],
 }
 ALIASES = {
     ("weights", "diffusion_c2"): "diffusion",

@@ -2,10 +2,16 @@
 
 import pytest
 
-from addp_bench.plugins.guidance import Correctional, ImageText, NoGuidance
+from addp_bench.plugins.guidance import Correctional, ImageText, InstructDiffusion, NoGuidance
 
-# the worked scalars: e(nothing), e(image), e(correction, image), e(prompt, image)
-E = {("null", "null"): 0.1, ("null", "full"): 0.2, ("correction", "full"): 0.5, ("full", "full"): 0.7}
+# the worked scalars: e(nothing), e(image), e(prompt), e(correction, image), e(prompt, image)
+E = {
+    ("null", "null"): 0.1,
+    ("null", "full"): 0.2,
+    ("full", "null"): 0.4,
+    ("correction", "full"): 0.5,
+    ("full", "full"): 0.7,
+}
 
 
 def guided(guidance, **other):
@@ -15,14 +21,21 @@ def guided(guidance, **other):
 
 @pytest.mark.parametrize(
     "guidance, value",
-    [(Correctional(), 1.45), (ImageText(), 4.00), (ImageText(text=3.0), 1.75), (NoGuidance(), 0.7)],
+    [
+        (Correctional(), 1.45),
+        (ImageText(), 4.00),
+        (ImageText(text=3.0), 1.75),
+        (InstructDiffusion(), 3.175),
+        (NoGuidance(), 0.7),
+    ],
 )
 def test_the_worked_scalars(guidance, value):
     assert guided(guidance) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
-    "guidance", [NoGuidance(), ImageText(), ImageText(0.3, 11), Correctional(), Correctional(2, 5, 1)]
+    "guidance",
+    [NoGuidance(), ImageText(), ImageText(0.3, 11), InstructDiffusion(0.5, 6), Correctional(), Correctional(2, 5, 1)],
 )
 def test_coefficients_sum_to_1(guidance):
     assert sum(guidance.coefficients().values()) == pytest.approx(1)
@@ -39,6 +52,14 @@ def test_the_coefficients_of_equation_5():
 
 def test_the_coefficients_of_two_condition_guidance():
     assert ImageText(1.5, 7.5).coefficients() == {("null", "null"): -0.5, ("null", "full"): -6.0, ("full", "full"): 7.5}
+
+
+def test_instructdiffusion_never_asks_without_both_conditions():
+    assert InstructDiffusion(1.5, 7.5).coefficients() == {
+        ("null", "full"): -7.0,
+        ("full", "null"): -1.0,
+        ("full", "full"): 9.0,
+    }
 
 
 def test_equal_weights_cancel_the_correction():

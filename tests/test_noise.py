@@ -7,7 +7,7 @@ import torch
 
 from addp_bench.errors import BadModel, BadOption
 from addp_bench.plugins.noise import Cosine, Linear, ScaledLinear
-from addp_bench.plugins.targets import X0, Epsilon, EpsilonCorrected, V
+from addp_bench.plugins.targets import X0, Epsilon, EpsilonCorrected, Flow, V
 from addp_bench.schedule import TableNoise, from_betas, from_scheduler_config, require_recoverable
 
 # t: beta, alphas_cumprod, a, s, SNR, ln SNR of Stable Diffusion's schedule
@@ -149,7 +149,7 @@ def test_a_shift_that_is_not_positive_is_refused(shift):
 
 
 def test_only_targets_that_know_x0_without_signal_may_end_in_pure_noise():
-    for target in (X0(), V()):
+    for target in (X0(), V(), Flow()):
         require_recoverable(ScaledLinear(zero_snr=True), target)
     for target in (Epsilon(), EpsilonCorrected()):
         require_recoverable(ScaledLinear(), target)

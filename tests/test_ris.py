@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from addp_bench.errors import BadData, BadOption, BadPrediction, UnknownName
-from addp_bench.tasks.ris import Ris, nearest
+from addp_bench.tasks.ris import Ris, majority, nearest
 from addp_bench.types import Sample
 
 RIS = Ris()
@@ -241,3 +241,31 @@ def test_truths_are_collated_to_a_batch_of_bools():
     batch = RIS.collate([EMPTY, torch.ones(4, 4)])
     assert batch.dtype == torch.bool
     assert batch.sum((1, 2)).tolist() == [0, 16]
+
+
+# ------------------------------------------------------------------------------------------------ votes
+
+
+def test_a_majority_of_masks_by_hand_and_a_tie_is_background():
+    one, two, three = [[1, 1, 0, 0]], [[1, 0, 1, 0]], [[1, 0, 0, 1]]
+    assert majority([one, two, three]).tolist() == [[True, False, False, False]]
+    assert majority([one, two]).tolist() == [[True, False, False, False]]
+    assert majority([one]).tolist() == [[True, True, False, False]]
+    assert majority([one, two, one, three]).tolist() == [[True, False, False, False]]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 300])
+def test_a_majority_is_what_counting_says(k):
+    masks = np.random.default_rng(k).random((k, 5, 7)) < 0.5
+    found = majority(torch.from_numpy(masks))
+    for y, x in np.ndindex(5, 7):
+        assert found[y, x] == (sum(int(mask[y, x]) for mask in masks) > k / 2)
+
+
+@pytest.mark.parametrize(
+    "masks, words",
+    [([], "met none"), ([np.ones((2, 2)), np.ones((2, 3))], "met 2 x 2, 2 x 3"), ([np.full((2, 2), 0.7)], "a vote")],
+)
+def test_what_cannot_be_voted_on_is_refused(masks, words):
+    with pytest.raises(BadPrediction, match=words):
+        majority(masks)

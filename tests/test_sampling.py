@@ -1,15 +1,20 @@
 """Guided denoising: one batched pass, equal to the published pipeline, independent of the batch."""
 
 import diffusers
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from addp_bench.errors import BadOption, BadRequest
-from addp_bench.plugins.guidance import Correctional, ImageText, NoGuidance
-from addp_bench.plugins.noise import ScaledLinear
+from addp_bench.plugins.guidance import Correctional, ImageText, InstructDiffusion, NoGuidance
+from addp_bench.plugins.noise import Flow, ScaledLinear
 from addp_bench.plugins.samplers import DDIM
 from addp_bench.plugins.targets import X0, Epsilon, V
+from addp_bench.plugins.targets import Flow as FlowTarget
 from addp_bench.sampling import guided
+from addp_bench.schedule import TableNoise
 
 NOISE = ScaledLinear()
 
@@ -60,7 +65,7 @@ def by_hand(model, scene, coefficients, target, t, correction=None):
 
 
 @pytest.mark.parametrize("target", [Epsilon(), X0(), V()])
-@pytest.mark.parametrize("guidance", [NoGuidance(), ImageText(1.5, 3.0), Correctional()])
+@pytest.mark.parametrize("guidance", [NoGuidance(), ImageText(1.5, 3.0), InstructDiffusion(), Correctional()])
 def test_one_batched_pass_equals_a_pass_for_each_conditioning(scene, guidance, target):
     model, correction = Recorder(), torch.randn(3, 7, 5)
     made = guided(model, guidance, target, noise=NOISE, correction=correction, **scene)(X_T, 600)
@@ -79,11 +84,41 @@ def test_combining_outputs_equals_combining_estimates_of_x0(scene, target):
     torch.testing.assert_close(made, mixed, rtol=1e-4, atol=1e-4)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.one_of(st.floats(1e-3, 0.999).map(lambda signal: TableNoise(np.array([signal]))), st.just(Flow())),
+    st.sampled_from([ImageText(1.5, 7.5), InstructDiffusion(), Correctional()]),
+    st.sampled_from([Epsilon(), X0(), V(), FlowTarget()]),
+    st.integers(0, 998),
+)
+def test_guiding_x0_is_guiding_epsilon_on_any_schedule(noise, guidance, target, t):
+    """Estimates of x0 are combined by hand, and turned into noise; so is what came of guiding the network's outputs."""
+    t = min(t, noise.steps - 1)
+    if noise.alphas_cumprod[-1] == 0:
+        noise = TableNoise(noise.alphas_cumprod[:-1]) if isinstance(target, Epsilon) else noise
+    g = torch.Generator().manual_seed(1)
+    image, text, correction = (torch.randn(3, *size, generator=g) for size in ((3, 6, 6), (7, 5), (7, 5)))
+    empty = torch.randn(7, 5, generator=g)
+    texts = {"full": text, "null": empty.expand(3, 7, 5), "correction": correction}
+    images = {"full": image, "null": torch.zeros_like(image)}
+    a, s = noise.alphas_cumprod[t] ** 0.5, (1 - noise.alphas_cumprod[t]) ** 0.5
+    whole = guided(Recorder(), guidance, target, image, text, empty, noise, correction)(X_T, t)
+    by_x0, by_eps = 0.0, 0.0
+    for (words, picture), c in guidance.coefficients().items():
+        one = guided(Recorder(), NoGuidance(), target, images[picture], texts[words], empty, noise)
+        x0 = one(X_T, t).double()
+        by_x0, by_eps = by_x0 + c * x0, by_eps + c * (X_T - a * x0) / s
+    size = by_x0.abs().max().item()
+    torch.testing.assert_close(whole.double(), by_x0, rtol=1e-4, atol=1e-4 * size)
+    torch.testing.assert_close((X_T - s * by_eps) / a, by_x0, rtol=1e-6, atol=1e-6 * size)
+
+
 def test_conditionings_without_weight_cost_nothing(scene):
     model = Recorder()
     guided(model, ImageText(image=1.0, text=3.0), X0(), noise=NOISE, **scene)(X_T, 600)
     guided(model, ImageText(image=1.0, text=1.0), X0(), noise=NOISE, **scene)(X_T, 600)
-    assert model.batches == [6, 3]
+    guided(model, InstructDiffusion(image=0.5, text=2.0), X0(), noise=NOISE, **scene)(X_T, 600)
+    assert model.batches == [6, 3, 6]
 
 
 def test_equal_conditionings_are_shown_once(scene):
@@ -96,6 +131,19 @@ def test_equal_conditionings_are_shown_once(scene):
     same = guided(model, Correctional(1.5, 2.0, 3.0), X0(), noise=NOISE, correction=scene["text"].clone(), **scene)
     torch.testing.assert_close(same(X_T, 600), guided(model, ImageText(1.5, 2.0), X0(), noise=NOISE, **scene)(X_T, 600))
     assert model.batches[2] == 9
+
+
+def test_without_words_or_photograph_the_passes_of_instructdiffusion_merge(scene):
+    model = Recorder()
+    wordless = {**scene, "text": scene["null_text"].expand(3, 7, 5).clone()}
+    made = guided(model, InstructDiffusion(1.25, 5.0), X0(), noise=NOISE, **wordless)(X_T, 600)
+    # e(0, I) is e(D, I), and e(0, 0) is e(D, 0): 1.75 of the one and -0.75 of the other
+    expected = guided(model, ImageText(1.75, 1.75), X0(), noise=NOISE, **wordless)(X_T, 600)
+    assert model.batches == [6, 6]
+    torch.testing.assert_close(made, expected)
+    blind = {**scene, "image_cond": torch.zeros(3, 3, 6, 6)}
+    guided(model, InstructDiffusion(1.25, 5.0), X0(), noise=NOISE, **blind)(X_T, 600)
+    assert model.batches[2] == 6
 
 
 def test_a_sample_is_guided_alike_in_any_batch(scene):

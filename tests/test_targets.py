@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from addp_bench.plugins.noise import ScaledLinear
-from addp_bench.plugins.targets import X0, Epsilon, EpsilonCorrected, V
+from addp_bench.plugins.targets import X0, Epsilon, EpsilonCorrected, Flow, V
 
 NOISE = ScaledLinear()
-ALL = [Epsilon(), EpsilonCorrected(), X0(), V()]
+ALL = [Epsilon(), EpsilonCorrected(), X0(), V(), Flow()]
 
 
 def scene(t=(0, 1, 250, 999), corrupted=False):
@@ -50,6 +52,20 @@ def test_the_error_scale_is_the_ratio_of_squared_errors_at_the_same_output(targe
     torch.testing.assert_close(ours, target.error_scale(snr) * in_x0, rtol=1e-9, atol=0)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.02, 20), st.floats(0.02, 20), st.sampled_from(ALL))
+def test_on_any_schedule_x0_is_read_back_and_the_error_scale_hangs_on_the_snr_alone(a, s, target):
+    g = torch.Generator().manual_seed(3)
+    x0, shown, eps, error = (torch.randn(1, 4, 3, 3, dtype=torch.float64, generator=g) for _ in range(4))
+    a, s = (torch.full((1, 1, 1, 1), v, dtype=torch.float64) for v in (a, s))
+    x_t = a * (shown if target.accepts_corruption else x0) + s * eps
+    goal = target.of(x0, x_t, eps, a, s)
+    torch.testing.assert_close(target.to_x0(goal, x_t, a, s), x0, rtol=1e-7, atol=1e-7)
+    in_x0 = (target.to_x0(goal + error, x_t, a, s) - x0).square().sum()
+    scale = target.error_scale((a / s).square())
+    torch.testing.assert_close(error.square().sum(), (scale * in_x0).sum(), rtol=1e-5, atol=0)
+
+
 def test_the_three_targets_by_hand():
     one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     a = one * NOISE.alphas_cumprod[250] ** 0.5
@@ -78,3 +94,4 @@ def test_velocity_and_x0_are_read_where_no_signal_is_left():
     x0 = torch.randn(2, 4, 3, 3)
     assert torch.equal(V().to_x0(V().of(x0, x_t, x_t, zero, one), x_t, zero, one), x0)
     assert torch.equal(X0().to_x0(x0, x_t, zero, one), x0)
+    assert torch.equal(Flow().to_x0(x_t - x0, x_t, zero, one), x_t - (x_t - x0))

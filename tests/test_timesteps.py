@@ -9,13 +9,13 @@ from scipy import stats
 
 from addp_bench.errors import BadOption
 from addp_bench.plugins.noise import ScaledLinear
-from addp_bench.plugins.targets import X0, Epsilon, V
+from addp_bench.plugins.targets import X0, Epsilon, Flow, V
 from addp_bench.schedule import TableNoise
 from addp_bench.timesteps import VectorDraws, converted, group_mass, spread
 
 NOISE = ScaledLinear()
 FOUR = TableNoise(np.array([0.9, 0.6, 0.3, 0.1]))
-TARGETS = {"epsilon": Epsilon(), "x0": X0(), "v": V()}
+TARGETS = {"epsilon": Epsilon(), "x0": X0(), "v": V(), "flow": Flow()}
 
 
 def draws(vector, native="probability", scaling="prob", noise=FOUR, target="x0"):
@@ -63,7 +63,7 @@ def test_loss_scaling_draws_uniformly_and_weights_with_mean_1():
     assert made.loss_weights.mean() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("native", ["probability", "x0", "epsilon", "v"])
+@pytest.mark.parametrize("native", ["probability", "x0", "epsilon", "v", "flow"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_both_scalings_have_the_same_expected_loss(native, target):
     vector = np.random.default_rng(1).random(1000)
@@ -84,6 +84,8 @@ def test_conversion_by_hand_at_snr_9():
     assert converted(one, "epsilon", snr_9, V()) == pytest.approx(0.9)
     assert converted(one, "v", snr_9, X0()) == pytest.approx(10)
     assert converted(one, "v", snr_9, Epsilon()) == pytest.approx(10 / 9)
+    assert converted(one, "x0", snr_9, Flow()) == pytest.approx(1 / 16)
+    assert converted(one, "flow", snr_9, Epsilon()) == pytest.approx(16 / 9)
 
 
 @pytest.mark.parametrize("there", TARGETS)

@@ -221,7 +221,10 @@ def _written(parameter: str) -> bool:
 
 
 def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str, str]]]:
-    """Where to compute, the planned cells, and the impossible ones with their reasons. given: the options of `run`."""
+    """Where to compute, the planned cells, and the impossible ones with their reasons; warnings are said on stderr.
+
+    given: the options of `run`.
+    """
     device = _device(given["device"])
     requests = _requests(given, "standard" if device.startswith("cuda") else "quick")
     bench = _bench(given, device)
@@ -253,6 +256,9 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
             problems.append(str(wrong))
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
+    warnings = [planner.visits.warning(one.cell) for one in plans.values() if one.cell.denoises]
+    for words in dict.fromkeys(filter(None, warnings)):
+        bench.progress.say(f"warning: {words}")
     return bench, list(plans.values()), list(dict.fromkeys(impossible))
 
 

@@ -236,8 +236,8 @@ def posterior_noise(names: Sequence[str], shape: Sequence[int]) -> Tensor:
 
 
 def to_device(truth: Any, device: torch.device) -> Any:
-    """A batch of truths on the device; truths that are no tensors stay as they are."""
-    return truth.to(device) if isinstance(truth, Tensor) else truth
+    """A batch of truths on the device; truths without a `to` (tensors and `types.Boxes` have one) stay as they are."""
+    return truth.to(device) if hasattr(truth, "to") else truth
 
 
 def photos(samples: Sequence[Sample], side: int) -> Tensor:

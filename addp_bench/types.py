@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor
 
 
@@ -56,6 +57,25 @@ class Drawing:
     rgb: Tensor
     valid: Tensor | None = None
     painted: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of B pictures of one size, padded to the N of the picture that has most.
+
+    xyxy: (B, N, 4) float32 x0, y0, x1, y1 in pixels of the picture, far edges exclusive: the whole picture is the box
+    0, 0, W, H. labels: (B, N) int64 class indices. valid: (B, N) bool, False for padding, whose box and label mean
+    nothing. size: (H, W) of the pictures. Boxes are in no order.
+    """
+
+    xyxy: Tensor
+    labels: Tensor
+    valid: Tensor
+    size: tuple[int, int]
+
+    def to(self, device: torch.device | str) -> Boxes:
+        """The same boxes on a device."""
+        return Boxes(self.xyxy.to(device), self.labels.to(device), self.valid.to(device), self.size)
 
 
 @dataclass(frozen=True)

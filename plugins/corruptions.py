@@ -1,4 +1,4 @@
-"""Corruptions: damage to a target as the drift of sampling would leave it. The photograph never moves.
+"""Corruptions of masks and drawn colours: damage as the drift of sampling would leave it. The photograph never moves.
 
 Batched on the device of the target, without a wait for it; all randomness comes in as u, so equal u is equal damage.
 Constants and their ranges at strength 1 are ADDP's (appendix A.3); strength multiplies each of them.
@@ -25,7 +25,37 @@ TRIES = 5  # redraws of a mask that was pushed out of the picture, then it stays
 
 
 @dataclass(frozen=True)
-class Location:
+class Affine:
+    """What corruptions that move a picture share: the largest turn, shift and change of size."""
+
+    rotation: float = 10.0
+    translation: float = 0.05
+    scale: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rotation <= 90 and 0 <= self.translation <= 0.5 and 0 <= self.scale < 0.5):
+            raise ValueError(
+                "an affine map takes rotation in [0, 90] degrees, translation in [0, 0.5] and scale in [0, 0.5), got "
+                f"{self.rotation}, {self.translation} and {self.scale}"
+            )
+
+    def at_random(
+        self, target: Tensor, strength: Tensor, u: Tensor, centre: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """`moved` by a random map; u (B, 4) in [0, 1): turn, right, down, size."""
+        height, width = target.shape[1:]
+        turn, right, down, size = (strength[:, None] * (2.0 * u - 1.0)).unbind(1)
+        return moved(
+            target,
+            angle=turn * math.radians(self.rotation),
+            shift=(down * self.translation * height, right * self.translation * width),
+            scale=1.0 + size * self.scale,
+            centre=centre,
+        )
+
+
+@dataclass(frozen=True)
+class Location(Affine):
     """Turn, shift and scale a mask: a random affine map of the mask picture, nearest neighbour, as torchvision's.
 
     A map that leaves nothing of the mask is drawn again, up to 5 times in all, and then skipped; so is an empty mask.
@@ -38,55 +68,66 @@ class Location:
     centroid of the mask, so that a mask far from the centre is not also carried away.
     """
 
-    rotation: float = 10.0
-    translation: float = 0.05
-    scale: float = 0.05
     about: Literal["image", "mask"] = "image"
 
     acts_on: ClassVar[str] = "truth"
     truth: ClassVar[str] = "mask"
     draws: ClassVar[int] = 4 * TRIES
 
-    def __post_init__(self) -> None:
-        if not (0 <= self.rotation <= 90 and 0 <= self.translation <= 0.5 and 0 <= self.scale < 0.5):
-            raise ValueError(
-                "location takes rotation in [0, 90] degrees, translation in [0, 0.5] and scale in [0, 0.5), got "
-                f"{self.rotation}, {self.translation} and {self.scale}"
-            )
-
     def corrupt(self, target: Tensor, strength: Tensor, u: Tensor) -> Tensor:
         """Masks (B, H, W) bool, strength (B,) in [0, 2], u (B, 20) in [0, 1) -> masks (B, H, W) bool."""
-        height, width = target.shape[1:]
-        centre_y, centre_x = self._centre(target)
-        moved, done = target, (strength == 0) | ~_any(target)
+        centre = self._centre(target)
+        still, done = target, (strength == 0) | ~_any(target)
         for draw in u.unflatten(1, (TRIES, 4)).unbind(1):
-            turn, right, down, size = (strength[:, None] * (2.0 * draw - 1.0)).unbind(1)
-            attempt = affine(
-                target,
-                angle=turn * math.radians(self.rotation),
-                shift=(down * self.translation * height, right * self.translation * width),
-                scale=1.0 + size * self.scale,
-                centre=(centre_y, centre_x),
-            )
+            found, inside = self.at_random(target, strength, draw, centre)
+            attempt = found & inside
             good = ~done & _any(attempt)
-            moved, done = torch.where(good[:, None, None], attempt, moved), done | good
+            still, done = torch.where(good[:, None, None], attempt, still), done | good
             if done.device.type == "cpu" and bool(done.all()):
                 break  # only saves time; elsewhere asking would make the device wait
-        return moved
+        return still
 
     def _centre(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Row and column (B,) of the fixed point, pixel centres at whole numbers."""
-        height, width = mask.shape[1:]
         if self.about == "image":
-            middle = torch.ones(len(mask), device=mask.device)
-            return middle * (height - 1) / 2, middle * (width - 1) / 2
+            return middle(mask)
+        height, width = mask.shape[1:]
         count = mask.sum(dim=(1, 2)).clamp(min=1)
         rows, columns = torch.arange(height, device=mask.device), torch.arange(width, device=mask.device)
         return (mask.sum(dim=2) * rows).sum(dim=1) / count, (mask.sum(dim=1) * columns).sum(dim=1) / count
 
 
 @dataclass(frozen=True)
-class Shape:
+class Rectangles:
+    """What corruptions of one rectangle share: its area, as a share, and its aspect."""
+
+    smallest: float = 0.01
+    largest: float = 0.05
+    narrowest: float = 0.3
+    tallest: float = 3.3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smallest <= self.largest <= 0.5:
+            raise ValueError(f"a rectangle needs 0 <= smallest <= largest <= 0.5, got {self.smallest}, {self.largest}")
+        if not 0 < self.narrowest <= self.tallest:
+            raise ValueError(f"a rectangle needs 0 < narrowest <= tallest, got {self.narrowest} and {self.tallest}")
+
+    def rectangle(self, centre: Tensor, strength: Tensor, u: Tensor, whole: Tensor, size: tuple[int, int]) -> Tensor:
+        """Pixels (B, H, W) bool of a rectangle round `centre` (B,), a flat index, in pictures of `size` (H, W).
+
+        u (B, 2) in [0, 1): area, aspect. whole (B,): pixels that the area is a share of. Without strength it is empty.
+        """
+        height, width = size
+        area = strength * (self.smallest + u[:, 0] * (self.largest - self.smallest)) * whole
+        low, high = math.log(self.narrowest), math.log(self.tallest)
+        root = torch.exp(0.5 * (low + u[:, 1] * (high - low)))
+        rows = _span(centre // width, area.sqrt() * root, height)
+        columns = _span(centre % width, area.sqrt() / root, width)
+        return rows[:, :, None] & columns[:, None, :]
+
+
+@dataclass(frozen=True)
+class Shape(Rectangles):
     """Erase a rectangle from a mask, centred on one of its pixels, so that it always hits. An empty mask stays empty.
 
     smallest: least erased area, share. largest: greatest erased area, share. of: what the area is a share of: the
@@ -95,37 +136,17 @@ class Shape:
     narrowest: least height / width. tallest: greatest; the logarithm is uniform between the two.
     """
 
-    smallest: float = 0.01
-    largest: float = 0.05
     of: Literal["image", "mask"] = "image"
-    narrowest: float = 0.3
-    tallest: float = 3.3
 
     acts_on: ClassVar[str] = "truth"
     truth: ClassVar[str] = "mask"
     draws: ClassVar[int] = 3
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.smallest <= self.largest <= 0.5:
-            raise ValueError(f"shape needs 0 <= smallest <= largest <= 0.5, got {self.smallest} and {self.largest}")
-        if not 0 < self.narrowest <= self.tallest:
-            raise ValueError(f"shape needs 0 < narrowest <= tallest, got {self.narrowest} and {self.tallest}")
-
     def corrupt(self, target: Tensor, strength: Tensor, u: Tensor) -> Tensor:
         """Masks (B, H, W) bool, strength (B,) in [0, 2], u (B, 3) in [0, 1): area, aspect, centre -> masks."""
         _, height, width = target.shape
-        seen = target.flatten(1).cumsum(dim=1)
-        count = seen[:, -1]
-        # the k-th pixel of the mask is where the running count first reaches k + 1; past the end when there is none
-        k = (u[:, 2] * count).long().clamp(max=count - 1)
-        centre = torch.searchsorted(seen, (k + 1)[:, None])[:, 0].clamp(max=height * width - 1)
-        whole = count if self.of == "mask" else torch.full_like(count, height * width)
-        area = strength * (self.smallest + u[:, 0] * (self.largest - self.smallest)) * whole
-        low, high = math.log(self.narrowest), math.log(self.tallest)
-        root = torch.exp(0.5 * (low + u[:, 1] * (high - low)))
-        rows = _span(centre // width, area.sqrt() * root, height)
-        columns = _span(centre % width, area.sqrt() / root, width)
-        return target & ~(rows[:, :, None] & columns[:, None, :])
+        whole = target.sum(dim=(1, 2)) if self.of == "mask" else torch.full_like(u[:, 0], height * width)
+        return target & ~self.rectangle(one_of(target, u[:, 2]), strength, u, whole, (height, width))
 
 
 @dataclass(frozen=True)
@@ -172,23 +193,39 @@ class Color:
         return dataclasses.replace(target, rgb=torch.where(changed, 2.0 * jittered - 1.0, rgb))
 
 
-def affine(
-    mask: Tensor, angle: Tensor, shift: tuple[Tensor, Tensor], scale: Tensor, centre: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Turn and scale masks (B, H, W) bool about `centre`, then shift them; nearest neighbour, False from outside.
+def moved(
+    picture: Tensor, angle: Tensor, shift: tuple[Tensor, Tensor], scale: Tensor, centre: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Turn and scale pictures (B, H, W) about `centre`, then shift them: what each pixel then shows, by nearest
+    neighbour, and whether that came from inside (B, H, W) bool. Pixels from outside show the nearest border pixel.
 
     angle (B,) radians, clockwise as seen; shift and centre are rows and columns (B,) in pixels; scale (B,) positive.
     """
-    _, height, width = mask.shape
-    rows = torch.arange(height, device=mask.device) - (centre[0] + shift[0])[:, None]  # (B, H) from the moved centre
-    columns = torch.arange(width, device=mask.device) - (centre[1] + shift[1])[:, None]
+    _, height, width = picture.shape
+    rows = torch.arange(height, device=picture.device) - (centre[0] + shift[0])[:, None]  # (B, H) from the moved centre
+    columns = torch.arange(width, device=picture.device) - (centre[1] + shift[1])[:, None]
     cos, sin = (torch.cos(angle) / scale)[:, None], (torch.sin(angle) / scale)[:, None]
     # where each pixel came from; a map of rows and columns is the sum of one term of each
     from_row = ((cos * rows + centre[0][:, None])[:, :, None] - (sin * columns)[:, None, :]).round().long()
     from_column = ((sin * rows + centre[1][:, None])[:, :, None] + (cos * columns)[:, None, :]).round().long()
     inside = (from_row >= 0) & (from_row < height) & (from_column >= 0) & (from_column < width)
     index = from_row.clamp(0, height - 1) * width + from_column.clamp(0, width - 1)
-    return mask.flatten(1).gather(1, index.flatten(1)).view_as(mask) & inside
+    return picture.flatten(1).gather(1, index.flatten(1)).view_as(picture), inside
+
+
+def middle(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column (B,) of the centre of pictures (B, H, W), pixel centres at whole numbers."""
+    ones = torch.ones(len(picture), device=picture.device)
+    return ones * (picture.shape[1] - 1) / 2, ones * (picture.shape[2] - 1) / 2
+
+
+def one_of(mask: Tensor, u: Tensor) -> Tensor:
+    """Flat index (B,) of a random pixel of each mask (B, H, W) bool, u (B,) in [0, 1); of an empty one the last."""
+    seen = mask.flatten(1).cumsum(dim=1)
+    count = seen[:, -1]
+    # the k-th pixel of the mask is where the running count first reaches k + 1; past the end when there is none
+    k = (u * count).long().clamp(max=count - 1)
+    return torch.searchsorted(seen, (k + 1)[:, None])[:, 0].clamp(max=seen.shape[1] - 1)
 
 
 def jitter(rgb: Tensor, painted: Tensor, factors: Tensor, order: tuple[int, ...]) -> Tensor:

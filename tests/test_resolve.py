@@ -90,3 +90,20 @@ def test_training_on_what_is_judged_or_measured_is_refused(axes, given, words):
 def test_training_on_the_split_of_the_statistics_is_fine_where_nothing_is_measured():
     assert one({"weights": ["uniform"]}, train_split="stats").splits["train"] == "stats"
     assert one({}, train_split="val", force=True).splits["train"] == "val"
+
+
+@pytest.mark.parametrize(
+    "corruption, damages",
+    [
+        ("blur", "depth"),
+        ("relabel", "labels"),
+        ("shift_labels", "labels"),
+        ("jitter_boxes", "boxes"),
+        ("drop_boxes", "boxes"),
+    ],
+)
+def test_a_corruption_of_another_truth_is_impossible_with_one_reason(corruption, damages):
+    found = asked({"aug": ["linear"]}, corruption=(corruption,))
+    assert not found.cells
+    ((_, why),) = found.impossible
+    assert why == f"corruption {corruption} damages {damages}, task ris is about mask"

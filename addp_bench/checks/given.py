@@ -11,6 +11,7 @@ import torch
 from addp_bench.randomness import normal, numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
+from addp_bench.types import Boxes
 
 Finding = tuple[str, str | None]  # promise, and what was met instead
 SIDE = 64  # pixels of the pictures that are drawn
@@ -31,6 +32,20 @@ def masks_of(count: int) -> torch.Tensor:
     y, x = np.mgrid[:SIDE, :SIDE]
     centre, radius = rng.uniform(0.35, 0.65, (count, 2, 1, 1)) * SIDE, rng.uniform(0.1, 0.25, (count, 2, 1, 1)) * SIDE
     return torch.from_numpy(((y - centre[:, 0]) / radius[:, 0]) ** 2 + ((x - centre[:, 1]) / radius[:, 1]) ** 2 < 1)
+
+
+def truths_of(count: int) -> dict[str, Any]:
+    """An example of each type of truth that travels as a batch: masks, class maps (0, 1 and unlabelled 255), boxes."""
+    masks = masks_of(count)
+    labels = masks.long()
+    labels[:, :4] = 255
+    corner = uniform((8, 2), names("corners", count)).float() * 0.6 * SIDE
+    side = 2.0 + uniform((8, 2), names("sides", count)).float() * 0.3 * SIDE
+    valid = torch.ones(count, 8, dtype=torch.bool)
+    valid[:, 7] = False
+    xyxy = torch.cat([corner, corner + side], dim=2)
+    boxes = Boxes(xyxy, torch.zeros(count, 8, dtype=torch.int64), valid, (SIDE, SIDE))
+    return {"mask": masks, "labels": labels, "boxes": boxes}
 
 
 def photos_of(count: int) -> torch.Tensor:

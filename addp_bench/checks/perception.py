@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from addp_bench.registry import Registry
 from addp_bench.spec import Choice
 from addp_bench.types import Drawing, Query, Sample
 
-from .given import SIDE, Finding, built, finite, masks_of, names, noise_of, photos_of, said, shaped
+from .given import SIDE, Finding, built, finite, masks_of, names, noise_of, photos_of, said, shaped, truths_of
 
 SAMPLES = 3  # of each split of a dataset that are read
 
@@ -30,34 +31,37 @@ def aug(aug: Any, registry: Registry) -> Iterator[Finding]:
 
 
 def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
-    if corruption.truth not in ("mask", "any"):
+    if corruption.truth not in ("any", "depth", *truths_of(1)):
         yield f"damages {corruption.truth}, of which there is no example here", None
         return
-    masks, u = masks_of(4), uniform((corruption.draws,), names("corruption", 4)).float()
-    photos = photos_of(4)
-    rgb = torch.where(masks[:, None], torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1), photos)
+    count = 4
+    masks, u = masks_of(count), uniform((corruption.draws,), names("corruption", count)).float()
+    on_truth = corruption.acts_on == "truth"
+    target = truths_of(count)[corruption.truth] if on_truth else _drawing(corruption.truth, masks)
+    every = torch.arange(count)
 
-    def damaged(strength: float, rows: slice = slice(None)) -> torch.Tensor:
-        drawn = Drawing(rgb[rows].clone(), painted=masks[rows].clone())
-        target = masks[rows].clone() if corruption.acts_on == "truth" else drawn
-        kept = target.clone() if isinstance(target, torch.Tensor) else target.rgb.clone()
-        out = corruption.corrupt(target, torch.full((len(masks[rows]),), strength), u[rows])
-        same = target if isinstance(target, torch.Tensor) else target.rgb
-        if not torch.equal(same, kept):
+    def damaged(strength: float, rows: torch.Tensor = every) -> tuple[torch.Tensor, ...]:
+        given, kept = _rows(target, rows), _values(_rows(target, rows))
+        out = corruption.corrupt(given, torch.full((len(rows),), strength), u[rows])
+        if not _same(_values(given), kept):
             raise ValueError("it writes into the target it was given")
-        found: torch.Tensor = out if corruption.acts_on == "truth" else out.rgb
-        return found
+        if type(out) is not type(given):
+            raise ValueError(f"it was given a {type(given).__name__} and gave back a {type(out).__name__}")
+        return _values(out)
 
-    before = masks if corruption.acts_on == "truth" else rgb
-    yield shaped("gives back what it was given, damaged", damaged(1.0), before.shape)
-    yield "strength 0 changes nothing", said(torch.equal(damaged(0.0), before), "something changed")
-    yield "strength 1 changes something", said(not torch.equal(damaged(1.0), before), "nothing changed")
-    yield "takes strengths up to 2", said(damaged(2.0).shape == before.shape, "another shape")
-    yield "all randomness comes in", said(torch.equal(damaged(1.0), damaged(1.0)), "two calls differ")
-    alone = torch.equal(damaged(1.0, slice(2, 3)), damaged(1.0)[2:3])
+    before = _values(target)
+    shapes = [[(v.shape, v.dtype) for v in values] for values in (damaged(1.0), damaged(2.0), before)]
+    yield "gives back what it was given, damaged", said(shapes[0] == shapes[2], f"met {shapes[0]} for {shapes[2]}")
+    yield "strength 0 changes nothing", said(_same(damaged(0.0), before), "something changed")
+    yield "strength 1 changes something", said(not _same(damaged(1.0), before), "nothing changed")
+    yield "takes strengths up to 2", said(shapes[1] == shapes[2], f"met {shapes[1]} for {shapes[2]}")
+    yield "all randomness comes in", said(_same(damaged(1.0), damaged(1.0)), "two calls differ")
+    rows = zip(damaged(1.0, every[2:3]), damaged(1.0))
+    alone = all(torch.allclose(a.double(), b[2:3].double(), atol=1e-5) for a, b in rows)  # sums may round otherwise
     yield "a sample does not depend on its batch", said(alone, "alone it is damaged otherwise")
-    if corruption.acts_on == "drawing":
-        still = torch.equal(damaged(1.0).permute(0, 2, 3, 1)[~masks], rgb.permute(0, 2, 3, 1)[~masks])
+    if not on_truth and isinstance(target, Drawing) and target.painted is not None:
+        rgb = damaged(1.0)[0].permute(0, 2, 3, 1)
+        still = torch.equal(rgb[~masks], target.rgb.permute(0, 2, 3, 1)[~masks])
         yield "the photograph keeps its colours", said(still, "a pixel that was not painted changed")
 
 
@@ -88,6 +92,34 @@ def transform(transform: Any, registry: Registry) -> Iterator[Finding]:
     alone = changed(slice(2, 3))
     close = torch.allclose(alone[0], new[2:3], atol=1e-6) and torch.equal(alone[1], truth[2:3])
     yield "a sample does not depend on its batch", said(close, "alone it is changed otherwise")
+
+
+def _drawing(truth: str, masks: torch.Tensor) -> Drawing:
+    """Drawings of a kind of truth: masks in red on photographs, anything else as a grey picture with a hole in it."""
+    photos = photos_of(len(masks))
+    if truth in ("any", "mask"):
+        return Drawing(torch.where(masks[:, None], torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1), photos), None, masks)
+    return Drawing(photos[:, :1].expand_as(photos).contiguous(), ~masks)
+
+
+def _rows(target: Any, rows: torch.Tensor) -> Any:
+    """A copy of some samples of a batch of truths or drawings."""
+    if isinstance(target, torch.Tensor):
+        return target[rows]
+    parts = {f.name: getattr(target, f.name) for f in dataclasses.fields(target)}
+    return type(target)(**{k: v[rows] if isinstance(v, torch.Tensor) else v for k, v in parts.items()})
+
+
+def _values(target: Any) -> tuple[torch.Tensor, ...]:
+    """The tensors of a batch of truths or drawings, copied."""
+    if isinstance(target, torch.Tensor):
+        return (target.clone(),)
+    parts = (getattr(target, f.name) for f in dataclasses.fields(target))
+    return tuple(part.clone() for part in parts if isinstance(part, torch.Tensor))
+
+
+def _same(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other))
 
 
 def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:

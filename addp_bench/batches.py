@@ -64,7 +64,8 @@ class Batch:
 
     x0 and x0_shown (B, C, h, w): the clean target, and the perhaps corrupted one that is noised. eps: noise of that
     shape. white: more of it, None unless the exposure cure perturbs. t (B,) int64, weight (B,) float32. image
-    (B, C', h, w), text (B, L, D): after conditioning dropout. valid (B, h, w) bool: as `Attempt` has it.
+    (B, C', h, w), text (B, L, D): after conditioning dropout. valid (B, h, w) bool: as `Attempt` has it. chance
+    (B, draws): the exposure cure's own numbers on [0, 1), None unless it has any.
     """
 
     x0: Tensor
@@ -76,6 +77,7 @@ class Batch:
     image: Tensor
     text: Tensor
     valid: Tensor | None = None
+    chance: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Batches:
         x0, image, valid = self._cached(items) if raw is None or not self.recipe.transforms else self._made(raw, ids)
         shape = x0.shape[1:]
         image, text = self._dropped(image, items, uniform((), names("dropout")))
+        draws = getattr(self.recipe.exposure, "draws", 0)
         return Batch(
             x0,
             x0
@@ -155,6 +158,7 @@ class Batches:
             image,
             text,
             valid,
+            uniform((draws,), names("exposure chance")).float().to(self.device) if draws else None,
         )
 
     def _cached(self, items: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from addp_bench.evaluation import GROUPS
 from addp_bench.home import home
+from addp_bench.spec import Choice
 from addp_bench.store import Stage, write_json
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def _like(stage: Stage, device: torch.device) -> str:
     parts: list[Any] = [stage.kind, device.type, cell.name("model"), cell.precision]
     if stage.kind == "train":
         parts.append(cell.name("aug") if cell.name("aug") == "none" else "augmented")
+        if (exposure := Choice(**stage.spec["choices"]["exposure"])).name != "none":  # may ask the network many times
+            parts.append(str(exposure))
     if stage.kind == "predict":
         parts.append(stage.spec["choices"]["guidance"]["name"])
     return " ".join(parts)

@@ -274,12 +274,14 @@ class Exposure(Protocol):
 
     perturbs: ClassVar[bool]  # True: train_input is given fresh noise, False: None
     trains: ClassVar[bool] = True  # False: training is that of `none`, and is shared with it
+    # *Optional* `retargets` True: its input is not made of x_t, so the goal, and the x0 that an output means, are those
+    # of the input that is shown. *Optional* `draws`: train_input is also given `u=` (B, draws), uniform on [0, 1).
 
     def train_input(self, x_t: Tensor, t: Tensor, noise: Noise, white: Tensor | None, denoise: Denoise) -> Tensor:
-        """The noisy input (B, C, h, w) to train on at timesteps t (B,), in place of x_t; the goal stays that of x_t.
+        """The noisy input (B, C, h, w) to train on at timesteps t (B,), in place of x_t.
 
-        white (B, C, h, w): fresh noise. denoise(x, t (B,)): the network as it is now, under the batch's conditioning,
-        without gradient, for inputs made of its own answers.
+        The goal stays that of x_t, unless the cure `retargets`. white (B, C, h, w): fresh noise. denoise(x, t (B,)):
+        the network as it is now, under the batch's conditioning, without gradient, for inputs made of its own answers.
         """
 
     def sampled(self, eps: Tensor, index: int) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any
 
 from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
+from addp_bench.legality import Illegal, check_sense
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget
@@ -152,10 +153,6 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
     return Resolution(list(cells.values()), list(dict.fromkeys(impossible)))
-
-
-class Illegal(Exception):
-    """A combination that makes no sense, and why; listed by `plan`, never counted as a failure."""
 
 
 def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -299,8 +296,7 @@ def _cell(
             raise Illegal(f"aug {aug.name} corrupts targets, and --corruption none leaves it nothing to do")
     else:
         corruption = ()
-    _check_types(choices, corruption, corrupts, task, registry, force=request.force)
-    _check_transforms(transform, task_choice.name, task, registry, force=request.force)
+    check_sense(choices, corruption, transform, corrupts, task, registry, force=request.force)
     cell = Cell(
         choices,
         corruption,
@@ -334,53 +330,6 @@ def _require_apart(cell: Cell, weights: Any, cards: Cards) -> None:
                 f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
                 f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
             )
-
-
-def _check_types(
-    choices: Mapping[str, Choice],
-    corruption: Sequence[Choice],
-    corrupts: bool,
-    task: Any,
-    registry: Registry,
-    force: bool,
-) -> None:
-    encoding = registry.get("encoding", choices["encoding"].name).factory
-    drawn = getattr(encoding, "truth", None)
-    if drawn != task.truth:
-        raise Illegal(
-            f"encoding {choices['encoding'].name} draws {drawn}, task {choices['task'].name} is about {task.truth}"
-        )
-    for c in corruption:
-        understood = registry.get("corruption", c.name).factory.truth
-        if understood not in ("any", task.truth):
-            raise Illegal(
-                f"corruption {c.name} damages {understood}, task {choices['task'].name} is about {task.truth}"
-            )
-    guidance = registry.build("guidance", choices["guidance"])
-    if any(text == "correction" for text, _ in guidance.coefficients()):
-        raise Illegal(f"guidance {choices['guidance'].name} follows corrections in words, and a run is given none")
-    objective = registry.get("objective", choices["objective"].name).factory
-    if getattr(objective, "needs_valid", False) and not getattr(encoding, "partial", False):
-        raise Illegal(
-            f"objective {choices['objective'].name} leaves out what is not valid, and encoding "
-            f"{choices['encoding'].name} draws every pixel; take --objective mse"
-        )
-    target = registry.get("target", choices["target"].name).factory
-    if corrupts and not target.accepts_corruption and not force:
-        raise Illegal(
-            f"target {choices['target'].name} with aug {choices['aug'].name} trains the model to draw the corrupted "
-            "answer; take --target x0 (the default there), or --force to see it fail"
-        )
-
-
-def _check_transforms(transform: Sequence[Choice], name: str, task: Any, registry: Registry, force: bool) -> None:
-    forbidden: Mapping[str, str] = getattr(task, "forbids", {})
-    for choice in transform:
-        built = registry.build("transform", choice)
-        if task.truth not in built.truths:
-            raise Illegal(f"transform {choice.name} cannot change {task.truth}, which task {name} is about")
-        if reasons := [forbidden[change] for change in built.changes if change in forbidden and not force]:
-            raise Illegal(f"transform {choice} and task {name}: {'; '.join(reasons)}")
 
 
 def _numbers(request: Request) -> Iterable[str]:

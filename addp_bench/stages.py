@@ -25,9 +25,10 @@ from addp_bench.cards import Cards
 from addp_bench.contribution import read_contribution
 from addp_bench.errors import BadData, BadOption, unknown
 from addp_bench.evaluation import GROUPS
+from addp_bench.legality import Illegal
 from addp_bench.loading import source_files
 from addp_bench.registry import Registry
-from addp_bench.resolve import Cell, Illegal
+from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
 from addp_bench.store import Stage, Store, digest

@@ -50,14 +50,18 @@ def losses_of(model: DenoisingModel, recipe: Recipe, batch: Batch) -> Tensor:
     a, s = per_image(recipe.noise.a(batch.t)), per_image(recipe.noise.s(batch.t))
     eps = recipe.noise.draw(batch.eps, batch.t)
     x_t = a * batch.x0_shown + s * eps
-    goal = recipe.target.of(batch.x0, x_t, eps, a, s)
 
     @torch.no_grad()
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         said = model.forward(x_t, t, batch.image, batch.text).float()
         return recipe.target.to_x0(said, x_t, per_image(recipe.noise.a(t)), per_image(recipe.noise.s(t)))
 
-    shown = recipe.exposure.train_input(x_t, batch.t, recipe.noise, batch.white, denoise)
+    exposure: Any = recipe.exposure  # whose optional members a protocol cannot say
+    chance = {} if batch.chance is None else {"u": batch.chance}
+    shown = exposure.train_input(x_t, batch.t, recipe.noise, batch.white, denoise, **chance)
+    if getattr(exposure, "retargets", False):
+        x_t = shown
+    goal = recipe.target.of(batch.x0, x_t, eps, a, s)
     with _watched(model.network, getattr(recipe.objective, "features", ())) as features:
         output = model.forward(shown, batch.t, batch.image, batch.text).float()
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
+
 from addp_bench.hookspecs import hookimpl
 from addp_bench.registry import Registry
 
@@ -48,7 +50,7 @@ class InputPerturbation(NoExposure):
     def train_input(self, x_t: Tensor, t: Tensor, noise: Noise, white: Tensor | None, denoise: Denoise) -> Tensor:
         """x_t + s gamma white; targets stay those of x_t."""
         assert white is not None, "who perturbs is given noise"
-        return x_t + self.gamma * noise.s(t)[:, None, None, None] * white
+        return x_t + self.gamma * _each(noise.s(t)) * white
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,59 @@ class EpsilonScaling(NoExposure):
         return eps if divisor == 1.0 else eps / divisor
 
 
+@dataclass(frozen=True)
+class Rollout(NoExposure):
+    """Train on inputs of the model's own trajectories: the drift itself, which augmentation only imitates (ADDP).
+
+    From fresh noise at T - 1 the network as it is now goes down to each sample's own t by DDIM, in equal steps rounded
+    to whole timesteps, under the conditioning that the batch has (dropout included) and without guidance. Where it
+    arrives is the input, and the goal is what leads from there to the clean x0. A sample at T - 1 is shown the fresh
+    noise itself; one close to it goes as many steps as there are timesteps, and stands still in the others.
+
+    Every training step asks the network `steps` times more, without gradient.
+
+    steps: DDIM steps from T - 1 to t, 1 or more; ours. share: chance of a sample to be rolled out, above 0 and up to 1;
+    the others keep x_t; ours.
+    """
+
+    steps: int = 4
+    share: float = 1.0
+    perturbs: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+    retargets: ClassVar[bool] = True
+    draws: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps lead from noise to an input, 1 or more, got {self.steps}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share is a chance above 0 and up to 1, got {self.share}")
+
+    def train_input(
+        self, x_t: Tensor, t: Tensor, noise: Noise, white: Tensor | None, denoise: Denoise, u: Tensor | None = None
+    ) -> Tensor:
+        """Where DDIM arrives at t (B,) from noise made of white; x_t (B, C, h, w) where u (B, 1) is not below share."""
+        assert white is not None, "who perturbs is given noise"
+        assert u is not None, "who draws is given numbers"
+        last = noise.steps - 1
+        x, now = noise.start(white), torch.full_like(t, last)
+        for k in range(1, self.steps + 1):
+            then = last - ((last - t) * k / self.steps).round().long()
+            x0 = denoise(x, now)
+            eps = (x - _each(noise.a(now)) * x0) / _each(noise.s(now))  # whatever a^2 + s^2 is
+            x = torch.where(_each(then == now), x, _each(noise.a(then)) * x0 + _each(noise.s(then)) * eps)
+            now = then
+        return x if self.share == 1 else torch.where(_each(u[:, 0] < self.share), x, x_t)
+
+
+def _each(values: Tensor) -> Tensor:
+    """(B,) -> (B, 1, 1, 1)."""
+    return values[:, None, None, None]
+
+
 @hookimpl
 def addp_bench_register(registry: Registry) -> None:
     registry.add("exposure", "none", NoExposure)
     registry.add("exposure", "input_perturbation", InputPerturbation, aliases=("ddpm_ip",))
     registry.add("exposure", "epsilon_scaling", EpsilonScaling)
+    registry.add("exposure", "rollout", Rollout)

@@ -27,6 +27,7 @@ LAYERS = (
         "loading",
         "catalogue",
         "cards",
+        "legality",
         "resolve",
         "batches",
         "training",

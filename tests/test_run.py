@@ -156,11 +156,12 @@ class Dies:
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_training_goes_on_and_makes_the_same_weights(sd15, tmp_path, monkeypatch):
+@pytest.mark.parametrize("axes", [{"aug": ["linear"]}, {"exposure": ["rollout:steps=2:share=0.5"], "target": ["x0"]}])
+def test_an_interrupted_training_goes_on_and_makes_the_same_weights(sd15, tmp_path, monkeypatch, axes):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(training, "CHECKPOINT_SHARE", float("inf"))
     monkeypatch.setattr(training, "LOG_EVERY", 2)
-    asked = bench.request(sd15, {"aug": ["linear"]}, overrides={"train_steps": 9, "limit": 2})
+    asked = bench.request(sd15, axes, overrides={"train_steps": 9, "limit": 2})
     _, (plan,), quiet = bench.run(asked, tmp_path / "quiet")
 
     loaded = load([bench.DOTS])
@@ -386,10 +387,11 @@ def test_a_runs_folder_that_cannot_be_written_is_one_clear_error(sd15, tmp_path)
         bench.run(bench.request(sd15), blocked / "runs")
 
 
-def test_a_training_step_and_a_sampling_step_run_on_the_meta_device(sd15):
+@pytest.mark.parametrize("axes", [{"aug": ["linear"]}, {"exposure": ["rollout:share=0.5"]}])
+def test_a_training_step_runs_on_the_meta_device(sd15, axes):
     """No hidden synchronisation and no stray device: values that do not exist cannot be waited for."""
     loaded = load([bench.DOTS])
-    _, (plan,) = bench.plans(bench.request(sd15, {"aug": ["linear"], "target": ["x0"]}), Path("nowhere"), loaded)
+    _, (plan,) = bench.plans(bench.request(sd15, {**axes, "target": ["x0"]}), Path("nowhere"), loaded)
     at = bench.Bench(loaded.registry, loaded.hooks, Path("nowhere"), progress=bench.Progress(quiet=True))
     model = at.work.build("model", plan.cell)
     recipe = at.work.recipe(plan.cell, model, None)
@@ -402,6 +404,8 @@ def test_a_training_step_and_a_sampling_step_run_on_the_meta_device(sd15):
     latent = on_meta(2, 4, 8, 8)
     t = torch.zeros(2, dtype=torch.int64, device="meta")
     text = on_meta(2, 77, 32)
-    batch = Batch(latent, latent, latent, latent, t, on_meta(2), latent, text)
+    draws = getattr(recipe.exposure, "draws", 0)
+    chance = on_meta(2, draws) if draws else None
+    batch = Batch(latent, latent, latent, latent, t, on_meta(2), latent, text, chance=chance)
     training.loss_of(model, recipe, batch, 0).backward()
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in model.network.parameters())

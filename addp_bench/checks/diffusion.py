@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from addp_bench.contribution import estimate
-from addp_bench.randomness import numpy_generator
+from addp_bench.randomness import numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.types import Attempt
 
@@ -89,7 +89,9 @@ def weights(weights: Any, registry: Registry) -> Iterator[Finding]:
 def exposure(exposure: Any, registry: Registry) -> Iterator[Finding]:
     noise, x_t = noise_of(registry), latents_of("x_t", 2)
     white = latents_of("white", 2) if exposure.perturbs else None
-    shown = exposure.train_input(x_t, torch.tensor([100, 900]), noise, white, lambda x, t: x)
+    draws = getattr(exposure, "draws", 0)
+    chance = {"u": uniform((draws,), names("exposure", 2)).float()} if draws else {}
+    shown = exposure.train_input(x_t, torch.tensor([100, 900]), noise, white, lambda x, t: x, **chance)
     yield shaped("the network is shown a latent", shown, x_t.shape)
     if not getattr(exposure, "trains", True):
         yield (

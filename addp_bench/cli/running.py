@@ -229,7 +229,8 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     requests = _requests(given, "standard" if device.startswith("cuda") else "quick")
     bench = _bench(given, device)
     from addp_bench.cards import Cards
-    from addp_bench.resolve import Illegal, resolve
+    from addp_bench.legality import Illegal
+    from addp_bench.resolve import resolve
     from addp_bench.stages import Planner
 
     cards = Cards(bench.registry)

@@ -1,0 +1,85 @@
+"""Combinations that make no sense, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from addp_bench.registry import Registry
+    from addp_bench.spec import Choice
+
+
+class Illegal(Exception):
+    """A combination that makes no sense, and why; listed by `plan`, never counted as a failure."""
+
+
+def check_sense(
+    choices: Mapping[str, Choice],
+    corruption: Sequence[Choice],
+    transform: Sequence[Choice],
+    corrupts: bool,
+    task: Any,
+    registry: Registry,
+    force: bool,
+) -> None:
+    """Raises Illegal, with the reason, for choices that contradict each other.
+
+    choices: kind -> choice, complete. corrupts: what the aug says of itself. force: let pass what can be run, though no
+    sense is seen in it.
+    """
+    encoding = registry.get("encoding", choices["encoding"].name).factory
+    drawn = getattr(encoding, "truth", None)
+    if drawn != task.truth:
+        raise Illegal(
+            f"encoding {choices['encoding'].name} draws {drawn}, task {choices['task'].name} is about {task.truth}"
+        )
+    for c in corruption:
+        understood = registry.get("corruption", c.name).factory.truth
+        if understood not in ("any", task.truth):
+            raise Illegal(
+                f"corruption {c.name} damages {understood}, task {choices['task'].name} is about {task.truth}"
+            )
+    _check_transforms(transform, choices["task"].name, task, registry, force)
+    guidance = registry.build("guidance", choices["guidance"])
+    if any(text == "correction" for text, _ in guidance.coefficients()):
+        raise Illegal(f"guidance {choices['guidance'].name} follows corrections in words, and a run is given none")
+    objective = registry.get("objective", choices["objective"].name).factory
+    if getattr(objective, "needs_valid", False) and not getattr(encoding, "partial", False):
+        raise Illegal(
+            f"objective {choices['objective'].name} leaves out what is not valid, and encoding "
+            f"{choices['encoding'].name} draws every pixel; take --objective mse"
+        )
+    if not force:
+        _check_goal({kind: choices[kind].name for kind in ("target", "aug", "exposure")}, corrupts, registry)
+
+
+def _check_goal(name: Mapping[str, str], corrupts: bool, registry: Registry) -> None:
+    """Whether the trained goal leads from what the network is shown to the clean target."""
+    whole = registry.get("target", name["target"]).factory.accepts_corruption
+    retargets = getattr(registry.get("exposure", name["exposure"]).factory, "retargets", False)
+    if corrupts and not whole:
+        raise Illegal(
+            f"target {name['target']} with aug {name['aug']} trains the model to draw the corrupted "
+            "answer; take --target x0 (the default there), or --force to see it fail"
+        )
+    if retargets and not whole:
+        raise Illegal(
+            f"target {name['target']} with exposure {name['exposure']} asks for the noise that was drawn, which is not "
+            "in the input the network is shown; take --target x0, or --force to see it fail"
+        )
+    if retargets and corrupts:
+        raise Illegal(
+            f"aug {name['aug']} with exposure {name['exposure']}: the network is shown inputs of its own making, in "
+            "which a corrupted target has no part; take --aug none, or --force to corrupt what is not replaced"
+        )
+
+
+def _check_transforms(transform: Sequence[Choice], name: str, task: Any, registry: Registry, force: bool) -> None:
+    forbidden: Mapping[str, str] = getattr(task, "forbids", {})
+    for choice in transform:
+        built = registry.build("transform", choice)
+        if task.truth not in built.truths:
+            raise Illegal(f"transform {choice.name} cannot change {task.truth}, which task {name} is about")
+        if reasons := [forbidden[change] for change in built.changes if change in forbidden and not force]:
+            raise Illegal(f"transform {choice} and task {name}: {'; '.join(reasons)}")

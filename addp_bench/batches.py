@@ -20,7 +20,6 @@ from torch import Tensor
 
 from addp_bench import cache
 from addp_bench.randomness import normal, permutation, uniform
-from addp_bench.types import Drawing
 
 if TYPE_CHECKING:
     from addp_bench.cache import Latents
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
         TimestepDraws,
         Transform,
     )
-    from addp_bench.types import Query
+    from addp_bench.types import Drawing, Query
 
 
 @dataclass(frozen=True)
@@ -187,20 +186,13 @@ class Batches:
         self, raw: Raw, t: Tensor, shape: Sequence[int], ids: Sequence[str], names: Callable[[str], list[Any]]
     ) -> Tensor:
         """x0': the target as the drift of sampling might have left it, encoded with the clean one's posterior noise."""
-        truth = raw.truth
         strength = self.recipe.aug.strength(t, self.recipe.noise)
 
         def chance(corruption: Corruption) -> Tensor:
             # named by the corruption, so that it is the same whatever others stand beside it
             return uniform((corruption.draws,), names(type(corruption).__name__)).float().to(self.device)
 
-        for corruption in self.recipe.corruptions:
-            if corruption.acts_on == "truth":
-                truth = corruption.corrupt(truth, strength, chance(corruption))
-        drawing: Drawing = self.encoding.encode(raw.photos, truth, raw.queries)
-        for corruption in self.recipe.corruptions:
-            if corruption.acts_on == "drawing":
-                drawing = corruption.corrupt(drawing, strength, chance(corruption))
+        drawing = drawn(self.encoding, raw.photos, raw.truth, raw.queries, self.recipe.corruptions, strength, chance)
         with torch.no_grad():
             return self.model.codec.encode(drawing.rgb, cache.posterior_noise(ids, shape).to(self.device))
 
@@ -220,6 +212,29 @@ class Batches:
             order = permutation(len(self.latents), "order", self.seed, epoch)
             self._orders = dict([(epoch, order), *self._orders.items()][:2])
         return order
+
+
+def drawn(
+    encoding: Encoding,
+    photos: Tensor,
+    truth: Any,
+    queries: Sequence[Query],
+    corruptions: Sequence[Corruption],
+    strength: Tensor,
+    chance: Callable[[Corruption], Tensor],
+) -> Drawing:
+    """Draw truths on B photographs, damaged before and after: corruptions of the truth in order, then of the drawing.
+
+    strength (B,) in [0, 2]. chance(corruption): its numbers (B, draws).
+    """
+    for corruption in corruptions:
+        if corruption.acts_on == "truth":
+            truth = corruption.corrupt(truth, strength, chance(corruption))
+    drawing = encoding.encode(photos, truth, queries)
+    for corruption in corruptions:
+        if corruption.acts_on == "drawing":
+            drawing = corruption.corrupt(drawing, strength, chance(corruption))
+    return drawing
 
 
 def per_image(values: Tensor) -> Tensor:

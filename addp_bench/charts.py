@@ -68,7 +68,7 @@ def _curve(axes: Axes, record: Record) -> None:
     axes.set_ylim(0, highest * 1.12 or 1.0)
     axes.set_xlabel(f"timestep:  pure noise at {steps}  →  clean at 0, as sampled", fontsize=8)
     axes.set_ylabel(f"{clean(headline['label'])}, {unit} (lines)", fontsize=8)
-    _dress(axes, "Quality of the answer at each step, over what was trained")
+    dress(axes, "Quality of the answer at each step, over what was trained")
     handles, labels = axes.get_legend_handles_labels()
     if behind is not None:
         handles, labels = [*handles, behind], [*labels, "share of training"]
@@ -111,7 +111,7 @@ def _contribution(axes: Axes, contribution: Mapping[str, Any]) -> None:
     axes.set_xlabel(f"group of timesteps:  {len(raw) - 1} the noisiest  →  0 the cleanest", fontsize=8)
     axes.set_ylabel("share, %", fontsize=8)
     flags = clean(", ".join(contribution.get("flags") or ()))
-    _dress(axes, "What explains the final quality's variance" + (f"  ({flags})" if flags else ""))
+    dress(axes, "What explains the final quality's variance" + (f"  ({flags})" if flags else ""))
     axes.legend(fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=2)
 
 
@@ -143,7 +143,7 @@ def _slices(axes: Axes, record: Record, name: str) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, (reach.max() or 1.0) * 1.38)
     axes.set_xlabel(f"{label}, {unit}", fontsize=8)
-    _dress(axes, f"{label} by {clean(name)} of the samples")
+    dress(axes, f"{label} by {clean(name)} of the samples")
     axes.legend(fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.19), ncols=3)
 
 
@@ -161,7 +161,8 @@ def _ends_of_slices(record: Record, name: str) -> np.ndarray:
     return ends
 
 
-def _dress(axes: Axes, title: str) -> None:
+def dress(axes: Axes, title: str) -> None:
+    """A title on the left, small ticks, no frame on top and on the right."""
     axes.set_title(title, fontsize=9.5, loc="left", color=INK, pad=8, parse_math=False)
     axes.tick_params(labelsize=7.5, length=2)
     for side in ("top", "right"):

@@ -13,7 +13,7 @@ from addp_bench.errors import BadOption
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from addp_bench.protocols import Noise, Target
+    from addp_bench.protocols import Noise, Target, TimestepDraws
 
 Scaling = Literal["prob", "loss"]
 Native = Literal["probability", "epsilon", "x0", "v", "flow"]
@@ -91,6 +91,18 @@ class VectorDraws:
         """Accepts the empty state only."""
         if state:
             raise ValueError(f"a fixed strategy has no state, got {sorted(state)}")
+
+
+def training_mass(draws: TimestepDraws, groups: int) -> np.ndarray | None:
+    """Share of the training that each group gets, by draws and loss weights: (groups,) float64, cleanest first.
+
+    None for strategies that are no fixed vector.
+    """
+    probabilities = getattr(draws, "probabilities", None)
+    if probabilities is None:
+        return None
+    effective = probabilities * draws.loss_weights  # type: ignore[attr-defined]  # a VectorDraws has both
+    return group_mass(effective / effective.sum(), groups)
 
 
 def group_edges(steps: int, groups: int) -> np.ndarray:

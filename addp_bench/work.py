@@ -20,7 +20,7 @@ from addp_bench.resolve import Cell
 from addp_bench.spec import Choice
 from addp_bench.statistics import STATISTICS
 from addp_bench.store import Stage, write_bytes, write_json
-from addp_bench.timesteps import group_mass
+from addp_bench.timesteps import training_mass
 from addp_bench.training import Trainer, train
 
 if TYPE_CHECKING:
@@ -276,8 +276,5 @@ def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[
 
 def _mass(recipe: Recipe) -> list[float] | None:
     """Share of the training that each tenth of the timesteps gets, cleanest first; None for strategies that change."""
-    probabilities = getattr(recipe.draws, "probabilities", None)
-    if probabilities is None:
-        return None
-    effective = probabilities * recipe.draws.loss_weights  # type: ignore[attr-defined]  # a VectorDraws has both
-    return [round(float(m), 9) for m in group_mass(effective / effective.sum(), evaluation.GROUPS)]
+    mass = training_mass(recipe.draws, evaluation.GROUPS)
+    return None if mass is None else [round(float(m), 9) for m in mass]

@@ -70,7 +70,7 @@ class Blur:
             seen = valid[:, None].to(rgb.dtype)
             share = convolved(seen, kernels)  # of each pixel's kernel that lies on valid pixels, itself among them
             blurred = torch.where(valid[:, None], convolved(rgb * seen, kernels) / share, rgb)
-        changed = (sigma >= SHARPEST)[:, None, None, None]
+        changed = (sigma >= SHARPEST)[:, None, None, None]  # a device may convolve in fewer digits than it was given
         return dataclasses.replace(target, rgb=torch.where(changed, blurred, rgb))
 
 

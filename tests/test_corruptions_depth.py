@@ -44,6 +44,12 @@ def test_a_sigma_that_is_nearly_0_changes_no_bit(strength, u):
     assert torch.equal(Blur().corrupt(Drawing(rgb), torch.full((3,), strength), torch.full((3, 1), u)).rgb, rgb)
 
 
+def test_strength_0_changes_no_bit_where_convolutions_round():
+    rgb = pictures()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(Blur().corrupt(Drawing(rgb), torch.zeros(3), torch.zeros(3, 1)).rgb, rgb)
+
+
 def test_the_drawn_sigma_lies_above_0_and_reaches_its_maximum():
     """u = 0 is drawn, u = 1 is not: the largest blur can occur, and none cannot."""
     rgb = pictures(1)

@@ -4,6 +4,9 @@ import pytest
 
 from addp_bench.plugins import (
     corruptions,
+    corruptions_boxes,
+    corruptions_depth,
+    corruptions_labels,
     exposures,
     guidance,
     noise,
@@ -16,13 +19,14 @@ from addp_bench.plugins import (
 )
 from addp_bench.registry import Registry
 
-MODULES = [corruptions, exposures, guidance, noise, objectives, samplers, schedules, targets, transforms, weights]
+MODULES = [corruptions, corruptions_boxes, corruptions_depth, corruptions_labels, exposures, guidance, noise]
+MODULES += [objectives, samplers, schedules, targets, transforms, weights]
 NAMES = {
     "weights": ["diffusion", "last_group", "perception_stats", "shuffled_stats", "uniform"],
     "aug": ["constant", "linear", "none", "tada"],
-    "corruption": ["color", "location", "shape"],
+    "corruption": ["blur", "color", "drop_boxes", "jitter_boxes", "location", "relabel", "shape", "shift_labels"],
     "transform": ["crop", "flip", "photometric"],
-    "exposure": ["epsilon_scaling", "input_perturbation", "none"],
+    "exposure": ["epsilon_scaling", "input_perturbation", "none", "rollout"],
     "target": ["epsilon", "epsilon_corrected", "flow", "v", "x0"],
     "noise": ["cosine", "flow", "linear", "scaled_linear"],
     "objective": ["masked_mse", "mse"],

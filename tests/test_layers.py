@@ -53,6 +53,8 @@ LAYERS = (
         "tables",
         "breakdown",
         "charts",
+        "families",
+        "damage",
         "report",
         "estimates",
         "visits",

@@ -43,12 +43,20 @@ def list_(kind: str | None, json: bool, plugin: Sequence[Path], no_plugin: Seque
 @click.argument("kind")
 @click.argument("name", metavar="NAME[:OPTION=VALUE...]")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it into a PNG, if it knows how to.")
+@click.option("--model", metavar="NAME", help="With --plot: on the schedule of this model, and for its target.")
+@click.option("--noise", metavar="NAME", help="With --plot: on this schedule.")
+@click.option("--target", metavar="NAME", help="With --plot: for this target, instead of the model's own.")
+@runs_option
 @json_option
 @plugin_options
 def show(
     kind: str,
     name: str,
     plot: Path | None,
+    model: str | None,
+    noise: str | None,
+    target: str | None,
+    runs: Path,
     json: bool,
     plugin: Sequence[Path],
     no_plugin: Sequence[str],
@@ -56,25 +64,38 @@ def show(
 ) -> None:
     """One plugin in full: its words, its options with types and defaults, its origin and its source.
 
-    Options after NAME matter to --plot alone.
+    Options after NAME matter to --plot alone. `all` draws every plugin of a kind into one picture; weights that are
+    measured are drawn with the statistics of the newest record under --runs that has some.
 
     \b
     Examples:
       addp-bench show weights min_snr
       addp-bench show dataset tabletop --plot scenes.png
+      addp-bench show weights all --plot weights.png
     """
-    from addp_bench.spec import Choice
+    from addp_bench.spec import Choice, tidy
 
-    choice = Choice.parse(name)
-    described = _catalogue(plugin, no_plugin, strict_plugins).get(kind, choice.name)
+    choice, kind = Choice.parse(name), tidy(kind)
+    catalogue = _catalogue(plugin, no_plugin, strict_plugins)
+    every = choice.name == "all"
+    described = catalogue.of(kind) if every else [catalogue.get(kind, choice.name)]
+    if plot is None and (every or model or noise or target):
+        raise click.UsageError(f"{'all' if every else '--model, --noise and --target'} is for --plot FILE.png")
+    notes = []
     if plot is not None:
-        _plot(described, choice, plot, load_plugins(plugin, no_plugin, strict_plugins).registry)
+        from addp_bench import families
+
+        registry = load_plugins(plugin, no_plugin, strict_plugins).registry
+        asked = {"model": model, "noise": noise, "target": target}
+        notes = families.draw(registry, kind, choice, plot, runs, asked)
     if json:
-        answer({**asdict(described), "plot": str(plot) if plot else None})
+        words = {"kind": kind, "names": [p.name for p in described]} if every else asdict(described[0])
+        answer({**words, "plot": str(plot) if plot else None, "notes": notes})
         return
-    say(_full(described))
+    if not every:
+        say(_full(described[0]) + "\n" * (plot is not None))
     if plot is not None:
-        say(f"\ndrawn into {plot}")
+        say("\n".join([*(f"not drawn: {note}" for note in notes), f"drawn into {plot}"]))
 
 
 @click.command()
@@ -309,12 +330,3 @@ def _full(plugin: Plugin) -> str:
 
 def _said(default: Any) -> str:
     return '""' if default == "" else str(default)
-
-
-def _plot(described: Plugin, choice: Any, file: Path, registry: Any) -> None:
-    from addp_bench.errors import BadOption
-
-    built = registry.build(described.kind, choice)
-    if not hasattr(built, "plot"):
-        raise BadOption(f"{described.kind} {described.name} cannot be drawn: its class has no method plot(path)")
-    built.plot(file)

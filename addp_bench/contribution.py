@@ -12,18 +12,19 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pydantic
 
 from addp_bench.errors import BadData, BadOption, Degenerate
 from addp_bench.randomness import numpy_generator
+from addp_bench.regression import R2, r2_of
 from addp_bench.timesteps import group_edges, spread
 
-SCHEMA = 1
+SCHEMA = 2
 Mode = Literal["include_final", "paper_literal"]
 FloorRule = Literal["clip_renorm", "exact"]
 _log = logging.getLogger(__name__)
@@ -33,21 +34,23 @@ _log = logging.getLogger(__name__)
 class Contribution:
     """What Algorithm A found. Tuples hold one value for each group, group 0 (the cleanest timesteps) first.
 
-    mode, floor, floor_rule, adjusted: how it was estimated, see `estimate`. timesteps: the visited timestep that
-    stands for each group. r2: R^2 of the final quality given this group and all noisier ones. increments: what each
-    group added to it, before normalisation. raw: group probabilities before the floor. group_probabilities: after
+    mode, floor, floor_rule, r2, folds: how it was estimated, see `estimate`. timesteps: the visited timestep that
+    stands for each group. r2_values: R^2 of the final quality given this group and all noisier ones. increments: what
+    each group added to it, before normalisation. raw: group probabilities before the floor. group_probabilities: after
     it. bootstrap_mean, bootstrap_sd: of `raw` over resampled samples; bootstrap: resamples that could be used, 0 for
     none asked (mean and sd are then None). flags: "degenerate_final_metric" (the final quality was constant),
-    "nothing_explained" (no group explains anything), both with uniform probabilities, and "few_samples" (N < 10
-    groups). used, dropped: samples regressed, and samples left out because a quality was not finite.
+    "nothing_explained" (no group explains anything), both with uniform probabilities, "clipped_increments" (R^2 fell
+    at some group, which got 0) and "few_samples" (N < 10 groups). used, dropped: samples regressed, and samples left
+    out because a quality was not finite. averaged: how many statistics this is the average of, 1 for a measured one.
     """
 
     mode: Mode
     floor: float
     floor_rule: FloorRule
-    adjusted: bool
+    r2: R2
+    folds: int
     timesteps: tuple[int, ...]
-    r2: tuple[float, ...]
+    r2_values: tuple[float, ...]
     increments: tuple[float, ...]
     raw: tuple[float, ...]
     group_probabilities: tuple[float, ...]
@@ -57,9 +60,10 @@ class Contribution:
     flags: tuple[str, ...]
     used: int
     dropped: int
+    averaged: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("r2", "increments", "raw", "group_probabilities", "bootstrap_mean", "bootstrap_sd"):
+        for name in ("r2_values", "increments", "raw", "group_probabilities", "bootstrap_mean", "bootstrap_sd"):
             values = getattr(self, name)
             if values is None and name.startswith("bootstrap"):
                 continue
@@ -88,10 +92,12 @@ class Contribution:
     @classmethod
     def from_json(cls, plain: Any, origin: str = "contribution") -> Contribution:
         """What `to_json` gave, checked. Raises BadData, naming `origin` and the first field that is wrong."""
-        if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
+        if not isinstance(plain, dict) or plain.get("schema") not in (1, SCHEMA):
             found = plain.get("schema") if isinstance(plain, dict) else type(plain).__name__
             raise BadData(f"{origin}: expected contribution statistics of schema {SCHEMA}, met {found!r}")
         values = {k: v for k, v in plain.items() if k != "schema"}
+        if plain["schema"] == 1:
+            values = _from_schema_1(values)
         known = {f.name for f in fields(cls)}
         if values.keys() != known:
             raise BadData(f"{origin}: missing or unknown fields: {', '.join(sorted(known ^ values.keys()))}")
@@ -122,6 +128,55 @@ def read_contribution(file: Path) -> Contribution:
     return Contribution.from_json(plain, str(file))
 
 
+def sources_of(named: str | None) -> tuple[str, ...]:
+    """The cells and files that `from=A+B` names; a file whose own name holds a + is one."""
+    return () if named is None else (named,) if Path(named).is_file() else tuple(named.split("+"))
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is a file of statistics; a cell, which is to be measured, otherwise."""
+    return Path(source).suffix == ".json"
+
+
+def averaged(found: Sequence[Contribution]) -> Contribution:
+    """The mean of statistics of several tasks, each a distribution already; of one, that one.
+
+    timesteps and the floor's rule are the first one's; flags and numbers of samples are joined, and bootstraps taken as
+    independent. Probabilities do not depend on the order. Raises BadOption for statistics that differ in groups, mode,
+    r2 or folds.
+    """
+    first = found[0]
+    if len(found) == 1:
+        return first
+    for option in ("groups", "mode", "r2", "folds"):
+        if len(met := sorted({str(getattr(one, option)) for one in found})) > 1:
+            raise BadOption(f"statistics that are averaged must agree in {option}, met {' and '.join(met)}")
+
+    def mean(name: str) -> tuple[float, ...]:
+        return tuple(math.fsum(values) / len(found) for values in zip(*(getattr(one, name) for one in found)))
+
+    resampled = all(one.bootstrap_sd is not None for one in found)
+    sd = [
+        math.sqrt(math.fsum(v * v for v in values)) / len(found)
+        for values in zip(*(c.bootstrap_sd or () for c in found))
+    ]
+    raw = mean("raw")
+    return replace(
+        first,
+        r2_values=mean("r2_values"),
+        increments=mean("increments"),
+        raw=raw,
+        group_probabilities=tuple(floored(np.array(raw), first.floor, first.floor_rule).tolist()),
+        bootstrap=min(one.bootstrap for one in found) if resampled else 0,
+        bootstrap_mean=mean("bootstrap_mean") if resampled else None,
+        bootstrap_sd=tuple(sd) if resampled else None,
+        flags=tuple(sorted({flag for one in found for flag in one.flags})),
+        used=sum(one.used for one in found),
+        dropped=sum(one.dropped for one in found),
+        averaged=len(found),
+    )
+
+
 def estimate(
     quality: np.ndarray,
     timesteps: Sequence[int],
@@ -131,7 +186,8 @@ def estimate(
     mode: Mode = "include_final",
     floor: float = 0.01,
     floor_rule: FloorRule = "clip_renorm",
-    adjusted: bool = False,
+    r2: R2 = "plain",
+    folds: int = 5,
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Contribution:
@@ -139,10 +195,11 @@ def estimate(
 
     The final quality is that of the smallest visited timestep, which also stands for group 0. mode "include_final"
     gives group 0 what the others could not explain, so that R^2 ends at 1; "paper_literal" leaves group 0 out and
-    normalises. adjusted: 1 - (1 - R^2)(N - 1) / (N - m - 1) for m groups in place of R^2; where it falls, the group
-    gets 0. floor, floor_rule: see `floored`. bootstrap: resamples over samples, 0 for none; seed names their stream.
+    normalises. r2: "plain"; "adjusted" 1 - (1 - R^2)(N - 1) / (N - m - 1) for m groups; "cross_validated", of samples
+    that were not fitted, in `folds` blocks of neighbours; where the last two fall, the group gets 0. floor, floor_rule:
+    see `floored`. bootstrap: resamples over samples, 0 for none; seed names their stream.
 
-    Raises Degenerate for fewer than groups + 2 samples, BadOption for a group that was not visited.
+    Raises Degenerate for fewer than `least_samples`, BadOption for a group that was not visited.
     """
     chosen = representatives(timesteps, steps, groups)
     quality = np.asarray(quality, dtype=np.float64)
@@ -152,32 +209,38 @@ def estimate(
     columns = quality[:, [where[t] for t in reversed(chosen)]]  # noisiest first, the final quality last
     finite = np.isfinite(columns).all(axis=1)
     columns = columns[finite]
-    if len(columns) < groups + 2:
+    if len(columns) < (least := least_samples(groups, r2, folds)):
         raise Degenerate(
-            f"perception statistics need at least {groups + 2} samples with a finite quality for {groups} groups, got "
+            f"perception statistics need at least {least} samples with a finite quality for {groups} groups, got "
             f"{len(columns)} ({int((~finite).sum())} dropped); measure more samples or use fewer groups"
         )
     flags = ["few_samples"] if len(columns) < 10 * groups else []
-    r2 = nested_r2(columns, mode)
-    if r2 is None:
+    fold = np.arange(len(columns)) * folds // len(columns)
+    predictors = groups if mode == "include_final" else groups - 1
+    values = r2_of(r2, columns, predictors, fold)
+    if values is None:
         flags.append("degenerate_final_metric")
-        r2 = np.zeros(groups)
-    share = _shares(r2, len(columns), mode, adjusted)
+        values = np.zeros(groups)
+    increments = np.diff(values, prepend=0.0)
+    if increments.min() < -1e-9:  # below that it is rounding
+        flags.append("clipped_increments")
+    share = _shares(increments)
     if share is None:
         if "degenerate_final_metric" not in flags:
             flags.append("nothing_explained")
         share = np.full(groups, 1.0 / groups)
-    resampled = _bootstrap(columns, mode, adjusted, bootstrap, seed)
+    resampled = _bootstrap(columns, predictors, r2, fold, bootstrap, seed)
     for flag in flags:
         _log.warning("perception statistics of %d samples: %s", len(columns), flag)
     return Contribution(
         mode=mode,
         floor=floor,
         floor_rule=floor_rule,
-        adjusted=adjusted,
+        r2=r2,
+        folds=folds,
         timesteps=tuple(chosen),
-        r2=_by_group(r2),
-        increments=_by_group(np.diff(_adjusted(r2, len(columns), mode, adjusted), prepend=0.0)),
+        r2_values=_by_group(values),
+        increments=_by_group(increments),
         raw=_by_group(share),
         group_probabilities=tuple(floored(share[::-1], floor, floor_rule).tolist()),
         bootstrap=len(resampled),
@@ -209,31 +272,9 @@ def representatives(timesteps: Sequence[int], steps: int = 1000, groups: int = 1
     return [min(visited) for visited in inside]
 
 
-def nested_r2(columns: np.ndarray, mode: Mode) -> np.ndarray | None:
-    """R^2 of the last of columns (N, G) regressed on an intercept and the first m, for m = 1 .. G: (G,) float64.
-
-    "paper_literal" does not let the last explain itself: R^2 then ends where the one before left it. None when the
-    last column is constant. An orthonormal basis is grown column by column, so each R^2 is that of the minimum-norm
-    least-squares fit and R^2 cannot fall; a column that the earlier ones already span (or a constant) adds nothing.
-    """
-    n, groups = columns.shape
-    y = columns[:, -1] - columns[:, -1].mean()
-    total = float(y @ y)
-    if total <= 1e-12 * n * max(1.0, float(columns[:, -1].mean()) ** 2):
-        return None
-    tolerance = np.finfo(np.float64).eps * max(columns.shape)
-    basis = np.empty((n, 0))
-    gained = np.zeros(groups)
-    for m in range(groups if mode == "include_final" else groups - 1):
-        rest = columns[:, m] - columns[:, m].mean()
-        for _ in range(2):  # twice is enough for orthogonality to working precision
-            rest = rest - basis @ (basis.T @ rest)
-        length = float(np.linalg.norm(rest))
-        if length > tolerance * float(np.linalg.norm(columns[:, m])):
-            direction = rest / length
-            gained[m] = float(direction @ y) ** 2 / total
-            basis = np.column_stack([basis, direction])
-    return np.minimum(np.cumsum(gained), 1.0)
+def least_samples(groups: int, r2: R2, folds: int) -> int:
+    """Samples that an estimate needs: groups + 2, cross-validated in what is left beside each fold."""
+    return groups + 2 if r2 != "cross_validated" else math.ceil((groups + 2) * folds / (folds - 1))
 
 
 def floored(p: np.ndarray, floor: float, rule: FloorRule) -> np.ndarray:
@@ -256,31 +297,34 @@ def floored(p: np.ndarray, floor: float, rule: FloorRule) -> np.ndarray:
     return out
 
 
-def _adjusted(r2: np.ndarray, n: int, mode: Mode, adjusted: bool) -> np.ndarray:
-    if not adjusted:
-        return r2
-    m = np.arange(1, len(r2) + 1)
-    if mode == "paper_literal":  # its last group is no predictor
-        m[-1] -= 1
-    return cast(np.ndarray, 1.0 - (1.0 - r2) * (n - 1) / (n - m - 1))
-
-
-def _shares(r2: np.ndarray, n: int, mode: Mode, adjusted: bool) -> np.ndarray | None:
-    """Normalised increments (G,), noisiest first; None when there is nothing to share."""
-    gained = np.diff(_adjusted(r2, n, mode, adjusted), prepend=0.0).clip(min=0.0)
+def _shares(increments: np.ndarray) -> np.ndarray | None:
+    """Normalised increments (G,), none below 0; None when there is nothing to share."""
+    gained = increments.clip(min=0.0)
     return gained / gained.sum() if gained.sum() > 0 else None
 
 
-def _bootstrap(columns: np.ndarray, mode: Mode, adjusted: bool, resamples: int, seed: int) -> np.ndarray:
-    """Shares (R, G), noisiest first, over resampled samples; resamples with a constant final quality are left out."""
+def _bootstrap(columns: np.ndarray, predictors: int, r2: R2, fold: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Shares (R, G), noisiest first, over resampled samples; resamples with a constant final quality are left out.
+
+    A sample keeps its fold, so that none is fitted and held out at once.
+    """
     rng = numpy_generator("contribution bootstrap", seed)
     found = []
     for _ in range(resamples):
-        r2 = nested_r2(columns[rng.integers(len(columns), size=len(columns))], mode)
-        share = None if r2 is None else _shares(r2, len(columns), mode, adjusted)
+        picked = rng.integers(len(columns), size=len(columns))
+        values = r2_of(r2, columns[picked], predictors, fold[picked])
+        share = None if values is None else _shares(np.diff(values, prepend=0.0))
         if share is not None:
             found.append(share)
     return np.array(found).reshape(-1, columns.shape[1])
+
+
+def _from_schema_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Statistics of before there were folds and averages, when `adjusted` was a yes or no."""
+    older = {k: v for k, v in values.items() if k not in ("adjusted", "r2")}
+    rule = {"r2": "adjusted" if values["adjusted"] else "plain"} if "adjusted" in values else {}
+    kept = {"r2_values": values["r2"]} if "r2" in values else {}
+    return {**older, **rule, **kept, "folds": 5, "averaged": 1}
 
 
 def _by_group(noisiest_first: np.ndarray) -> tuple[float, ...]:

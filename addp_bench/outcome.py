@@ -23,8 +23,8 @@ class Taught:
     """What training leaves in a record.
 
     samples, steps: that were used and made. fingerprint: of the data. mass: share of the training of each tenth of the
-    timesteps, cleanest first, None for a strategy that changes. contribution: the perception statistics it rested on,
-    as JSON.
+    timesteps, cleanest first, as it stood at the end; None for a strategy that says none. contribution: the perception
+    statistics it rested on, as JSON.
     """
 
     samples: int

@@ -247,7 +247,11 @@ class Weights(Protocol):
 
 
 class TimestepDraws(Protocol):
-    """A bound strategy. `addp_bench.timesteps.VectorDraws` serves all that are a fixed vector."""
+    """A bound strategy. `addp_bench.timesteps.VectorDraws` serves all that are a fixed vector.
+
+    *Optional* `probabilities`, `loss_weights` (T,) float64: the distribution of t that is really drawn, and the weight
+    that a timestep's loss gets; as they are now for a strategy that learns. Without them a record tells no shares.
+    """
 
     def draw(self, u: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """u (B,) uniform on [0, 1), common to all cells -> t (B,) int64 and loss weights (B,) float32."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from addp_bench import records
 from addp_bench.cards import Cards
-from addp_bench.contribution import read_contribution
+from addp_bench.contribution import is_file, read_contribution, sources_of
 from addp_bench.errors import BadData, BadOption, unknown
 from addp_bench.evaluation import GROUPS
 from addp_bench.legality import Illegal
@@ -40,7 +40,7 @@ CODE = {
     "latents": ("types", "randomness", "cache"),
     "train": ("types", "randomness", "schedule", "timesteps", "contribution", "cache", "batches", "training", "work"),
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
-    "contribution": ("contribution", "evaluation", "work"),
+    "contribution": ("regression", "contribution", "evaluation", "work"),
     "answers": ("types", "randomness", "evaluation"),
     "score": ("types", "metrics", "statistics", "evaluation", "outcome", "work"),
 }
@@ -100,14 +100,6 @@ class Planner:
         )
         return Plan(cell, self._score(cell, predict))
 
-    def source(self, cell: Cell) -> Cell:
-        """The uniformly trained cell that perception statistics are measured on: equal in all but what ADDP adds."""
-        plain = {
-            kind: self.registry.resolve(kind, Choice(name))
-            for kind, name in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))
-        }
-        return dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=())
-
     def _require_trainable(self, cell: Cell) -> None:
         noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
         weights = self.registry.build("weights", cell["weights"])
@@ -125,20 +117,20 @@ class Planner:
         inputs = [self._latents(cell, "train", cell.budget.train_samples, targets=True)]
         contribution: Any = None
         if weights.needs_contribution:
-            source = getattr(weights, "from_", None)
-            if source is not None and Path(source).suffix == ".json":
-                contribution = {"file": digest(read_contribution(_existing(Path(source))).to_json())}
-                weights.bind(self.visits.noise(cell), self.registry.build("target", cell["target"]), None)  # or refuses
-            else:
-                if source is None:
-                    measured = self.source(cell)
-                    trained = self._train(measured)
+            found: list[Any] = []
+            for source in sources_of(getattr(weights, "from_", None)) or (None,):
+                if source is not None and is_file(source):
+                    read = read_contribution(_existing(Path(source)))
+                    weights.bind(
+                        self.visits.noise(cell), self.registry.build("target", cell["target"]), read
+                    )  # or refuses
+                    found.append({"file": digest(read.to_json())})
                 else:
-                    measured, trained = self._finished(source)
-                samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
-                stage = self._contribution(measured, trained, weights, samples)
-                inputs.append(stage)
-                contribution = stage.key
+                    measured, trained = self._twin(cell) if source is None else self._finished(source)
+                    samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
+                    inputs.append(self._contribution(measured, trained, weights, samples))
+                    found.append(inputs[-1].key)
+            contribution = found[0] if len(found) == 1 else found
         kinds = ("task", "encoding", "weights", "aug", "exposure", "target", "objective", "noise")
         used = {k: cell[k] for k in kinds if k in cell.choices}
         if not getattr(self.registry.get("exposure", used["exposure"].name).factory, "trains", True):
@@ -171,6 +163,15 @@ class Planner:
         }
         return Stage("train", spec, tuple(inputs), context=self._context(cell))
 
+    def _twin(self, cell: Cell) -> tuple[Cell, Stage]:
+        """The source that statistics are measured on, and its train stage: equal in all but what ADDP adds."""
+        plain = {
+            kind: self.registry.resolve(kind, Choice(name))
+            for kind, name in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))
+        }
+        twin = dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=())
+        return twin, self._train(twin)
+
     def _contribution(self, source: Cell, train: Stage, weights: Any, samples: int) -> Stage:
         """Algorithm A on a trained source; unaffected by the evaluation's limit, steps, seed, sampler and guidance."""
         cell = dataclasses.replace(source, sampling_seed=0)
@@ -188,7 +189,7 @@ class Planner:
             exposure=self.registry.resolve("exposure", Choice("none")),
             groups=weights.groups,
         )
-        settings = {k: getattr(weights, k) for k in ("groups", "floor", "floor_rule", "mode", "adjusted")}
+        settings = {k: getattr(weights, k) for k in ("groups", "floor", "floor_rule", "mode", "r2", "folds")}
         spec = {
             "predict": predict.key,
             "settings": settings,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from addp_bench.protocols import Noise, Target, TimestepDraws
 
 Scaling = Literal["prob", "loss"]
-Native = Literal["probability", "epsilon", "x0", "v", "flow"]
+Native = Literal["probability", "trained", "epsilon", "x0", "v", "flow"]
 
 # k(SNR) such that |target error|^2 = k |x0 error|^2 at the same network output
 ERROR_SCALE: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -35,30 +35,23 @@ def converted(weight: np.ndarray, native: str, noise: Noise, target: Target) -> 
     """
     snr = noise.snr(torch.arange(noise.steps))
     given, asked = ERROR_SCALE[native](snr).numpy(), target.error_scale(snr).numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(given == asked, weight, weight * given / asked)
 
 
-class VectorDraws:
-    """Draws of a strategy that is a fixed vector over timesteps.
+class FixedDraws:
+    """Draws of a strategy that never changes: a distribution of timesteps, and a loss weight for each.
 
-    vector: (T,) not negative. native: "probability", or the target whose loss the vector weights. scaling: "prob"
-    makes it the distribution of t; "loss" keeps t uniform and multiplies losses by weights of mean 1 over t.
-    Both have the same expected gradient. A native probability belongs to no target and is never converted.
-    probabilities, loss_weights: (T,) float64, what is really drawn and applied.
+    strategy: its name, for errors. probabilities (T,): not negative; kept divided by their sum. loss_weights (T,): not
+    negative, applied as they are. Both are attributes, float64: what is really drawn and applied.
 
-    Raises BadOption, naming the strategy, for a vector of another length, with NaN, inf or negative values, or all 0.
+    Raises BadOption, naming the strategy, for values of another length, with NaN, inf or negative ones, or all 0.
     """
 
-    def __init__(
-        self, strategy: str, vector: np.ndarray, native: Native, scaling: Scaling, noise: Noise, target: Target
-    ) -> None:
-        vector = _checked(strategy, np.asarray(vector, dtype=np.float64), noise.steps)
-        if native != "probability":
-            vector = _checked(strategy, converted(vector, native, noise, target), noise.steps)
-        share, uniform = vector / vector.sum(), np.full(noise.steps, 1.0 / noise.steps)
-        self.probabilities = share if scaling == "prob" else uniform
-        self.loss_weights = np.ones(noise.steps) if scaling == "prob" else share * noise.steps
+    def __init__(self, strategy: str, probabilities: np.ndarray, loss_weights: np.ndarray, noise: Noise) -> None:
+        probabilities = _checked(strategy, np.asarray(probabilities, dtype=np.float64), noise.steps)
+        self.probabilities = probabilities / probabilities.sum()
+        self.loss_weights = _checked(strategy, np.asarray(loss_weights, dtype=np.float64), noise.steps)
         self._last = int(np.flatnonzero(self.probabilities)[-1])
         cdf = np.cumsum(self.probabilities)
         self._cdf = torch.from_numpy(cdf / cdf[-1])
@@ -71,9 +64,15 @@ class VectorDraws:
         never drawn, even at u = 0 or at a u that was rounded up to 1.
         """
         if self._cdf.device != u.device:
-            self._cdf, self._weights = self._cdf.to(u.device), self._weights.to(u.device)
+            self._cdf = self._cdf.to(u.device)
         t = torch.searchsorted(self._cdf, u.to(torch.float64), right=True).clamp(max=self._last)
-        return t, self._weights[t]
+        return t, self.weigh(t)
+
+    def weigh(self, t: Tensor) -> Tensor:
+        """Loss weights (B,) float32 of timesteps t (B,), on their device."""
+        if self._weights.device != t.device:
+            self._weights = self._weights.to(t.device)
+        return self._weights[t]
 
     def combine(self, losses: Tensor, t: Tensor, step: int) -> Tensor:
         """Weighted losses (B,) -> their mean."""
@@ -93,16 +92,39 @@ class VectorDraws:
             raise ValueError(f"a fixed strategy has no state, got {sorted(state)}")
 
 
+class VectorDraws(FixedDraws):
+    """Draws of a strategy that is a single vector over timesteps.
+
+    vector: (T,) not negative. native: "probability"; or the target whose loss the vector weights; or "trained", a loss
+    weight said of whatever is trained. scaling: "prob" makes it the distribution of t; "loss" keeps t uniform and
+    multiplies losses by weights of mean 1 over t. Both have the same expected gradient. A loss weight is converted to
+    the trained target before it becomes either; a probability belongs to no target and is never converted.
+
+    Raises BadOption, naming the strategy, for a vector of another length, with NaN, inf or negative values, or all 0.
+    """
+
+    def __init__(
+        self, strategy: str, vector: np.ndarray, native: Native, scaling: Scaling, noise: Noise, target: Target
+    ) -> None:
+        vector = _checked(strategy, np.asarray(vector, dtype=np.float64), noise.steps)
+        if native not in ("probability", "trained"):
+            vector = _checked(strategy, converted(vector, native, noise, target), noise.steps)
+        share, same = vector / vector.sum(), np.ones(noise.steps)
+        if scaling == "prob":
+            super().__init__(strategy, share, same, noise)
+        else:
+            super().__init__(strategy, same, share * noise.steps, noise)
+
+
 def training_mass(draws: TimestepDraws, groups: int) -> np.ndarray | None:
     """Share of the training that each group gets, by draws and loss weights: (groups,) float64, cleanest first.
 
-    None for strategies that are no fixed vector.
+    None for strategies that change while they train, and for those that do not say what they draw.
     """
-    probabilities = getattr(draws, "probabilities", None)
-    if probabilities is None:
+    p, weight = (getattr(draws, name, None) for name in ("probabilities", "loss_weights"))
+    if p is None or weight is None or draws.state_dict():
         return None
-    effective = probabilities * draws.loss_weights  # type: ignore[attr-defined]  # a VectorDraws has both
-    return group_mass(effective / effective.sum(), groups)
+    return group_mass(p * weight / (p * weight).sum(), groups)
 
 
 def group_edges(steps: int, groups: int) -> np.ndarray:
@@ -135,6 +157,8 @@ def _checked(strategy: str, vector: np.ndarray, steps: int) -> np.ndarray:
             f"weights {strategy}: values must be finite and not negative, got {vector[t]} at t = {t}. "
             "A schedule with zero terminal SNR needs another target or strategy."
         )
-    if not 0 < vector.sum() < np.inf:
-        raise BadOption(f"weights {strategy}: the values add up to {vector.sum()}; no timestep could be drawn")
+    with np.errstate(over="ignore"):
+        total = vector.sum()
+    if not 0 < total < np.inf:
+        raise BadOption(f"weights {strategy}: the values add up to {total}; no timestep could be drawn")
     return vector

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from addp_bench.contribution import representatives
+from addp_bench.contribution import least_samples, representatives
 from addp_bench.errors import BadOption
 from addp_bench.evaluation import recorded
 
@@ -78,8 +78,9 @@ class Visits:
             representatives(self.timesteps(cell, sampler, steps), self.noise(cell).steps, weights.groups)
         except BadOption as wrong:
             raise BadOption(f"{what}: {wrong}. Say steps=N among the options of --weights, or fewer groups") from wrong
-        if samples is not None and samples < weights.groups + 2:
+        least = least_samples(weights.groups, weights.r2, weights.folds)
+        if samples is not None and samples < least:
             raise BadOption(
-                f"{what}: perception statistics need at least {weights.groups + 2} samples, and {samples} would be "
+                f"{what}: perception statistics need at least {least} samples, and {samples} would be "
                 "measured. Say --stats-samples N where the split has more, or fewer groups"
             )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from addp_bench import cache, evaluation, outcome
 from addp_bench.batches import Batches, Recipe
-from addp_bench.contribution import Contribution, estimate, read_contribution
+from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell
 from addp_bench.spec import Choice
@@ -142,7 +142,6 @@ class Work:
             cell.seed,
             self.device,
         )
-        write_json(folder / "timesteps.json", {"mass": _mass(recipe)})
         label = f"training {cell.name('weights')} · {cell.name('aug')} · seed {cell.seed}"
 
         def logged(step: int, loss: float) -> None:
@@ -150,6 +149,7 @@ class Work:
 
         with self.progress.bar(label) as tell:
             train(folder, Trainer(model, recipe, budget, cell.precision), batches, tell, logged)
+        write_json(folder / "timesteps.json", {"mass": _mass(recipe)})  # of a strategy that learns: what it learnt
 
     def _predict(self, stage: Stage, cell: Cell, folder: Path) -> None:
         latents = cache.Latents.open(self.folder(stage.input("latents")))
@@ -212,13 +212,12 @@ class Work:
     # ------------------------------------------------------------------ what a finished stage says
 
     def _measured(self, stage: Stage, cell: Cell) -> Contribution | None:
-        """The statistics a train stage rests on: of its contribution stage, or of the file that was named."""
-        for earlier in stage.inputs:
-            if earlier.kind == "contribution":
-                return read_contribution(self.folder(earlier) / "contribution.json")
-        if (file := cell["weights"].options.get("from")) and stage.spec["contribution"]:
-            return read_contribution(Path(file))
-        return None
+        """The statistics a train stage rests on: of its contribution stages, and of the files that were named."""
+        if stage.spec["contribution"] is None:
+            return None
+        measured = (self.folder(s) / "contribution.json" for s in stage.inputs if s.kind == "contribution")
+        sources = sources_of(cell["weights"].options.get("from")) or ("",)
+        return averaged([read_contribution(Path(s) if is_file(s) else next(measured)) for s in sources])
 
     def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
         answers = stage.inputs[0]
@@ -265,10 +264,11 @@ def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[
     sets = {kind: train[kind] for kind in ("corruption", "transform")}
     found = {"model": model, **train["choices"], **answers.spec["choices"], **sets}
     if taught.contribution is not None:
-        source = train["contribution"] if cell["weights"].options.get("from") else None
+        sources = train["contribution"] if isinstance(train["contribution"], list) else [train["contribution"]]
+        named = "+".join(s["file"] if isinstance(s, dict) else s for s in sources)
         measured = {
             "samples": taught.contribution["used"] + taught.contribution["dropped"],
-            "from": source["file"] if isinstance(source, dict) else source,
+            "from": named if cell["weights"].options.get("from") else None,
         }
         found["weights"] = {**found["weights"], "options": {**found["weights"]["options"], **measured}}
     return found

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addp_bench.contribution import Contribution, estimate, floored, nested_r2, read_contribution, representatives
+from addp_bench.contribution import (
+    Contribution,
+    averaged,
+    estimate,
+    floored,
+    read_contribution,
+    representatives,
+    sources_of,
+)
 from addp_bench.errors import BadData, BadOption, Degenerate
 from addp_bench.plugins.samplers import DDIM
 from addp_bench.schedule import TableNoise, from_betas, scaled_linear
@@ -29,7 +37,7 @@ def worked(quality=WORKED, **options):
 
 def test_the_worked_example_comes_out_to_six_digits():
     found = worked()
-    assert found.r2 == pytest.approx((1.0, 0.899180, 0.737144), abs=6e-7)
+    assert found.r2_values == pytest.approx((1.0, 0.899180, 0.737144), abs=6e-7)
     assert found.increments == pytest.approx((0.100820, 0.162036, 0.737144), abs=6e-7)
     assert found.raw == pytest.approx(found.increments)
     assert found.timesteps == (0, 1, 2)
@@ -50,17 +58,7 @@ def test_statistics_are_read_bare_or_out_of_a_record_that_has_some(tmp_path):
 def test_the_papers_letter_leaves_the_final_group_out():
     found = worked(mode="paper_literal")
     assert found.raw == pytest.approx((0.0, 0.180204, 0.819796), abs=6e-7)
-    assert found.r2 == pytest.approx((0.899180, 0.899180, 0.737144), abs=6e-7)
-
-
-def test_r2_is_that_of_an_independent_least_squares_fit():
-    rng = np.random.default_rng(3)
-    columns = rng.normal(size=(40, 10)).cumsum(axis=1)
-    y = columns[:, -1]
-    for m, found in enumerate(nested_r2(columns, "include_final"), start=1):
-        design = np.column_stack([np.ones(40), columns[:, :m]])
-        rest = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
-        assert found == pytest.approx(1 - rest @ rest / ((y - y.mean()) ** 2).sum(), abs=1e-10)
+    assert found.r2_values == pytest.approx((0.899180, 0.899180, 0.737144), abs=6e-7)
 
 
 @settings(max_examples=60, deadline=None)
@@ -224,17 +222,46 @@ def test_samples_with_a_quality_that_is_not_finite_are_dropped_and_counted():
 def test_adjusted_r2_is_adjusted_by_hand_and_what_falls_is_clipped():
     n, r2 = 8, np.array([0.737144, 0.899180, 1.0])
     by_hand = 1 - (1 - r2) * (n - 1) / (n - np.array([1, 2, 3]) - 1)
-    found = worked(adjusted=True)
+    found = worked(r2="adjusted")
     assert found.increments == pytest.approx(np.diff(by_hand, prepend=0)[::-1], abs=2e-6)
     rng = np.random.default_rng(5)
-    noise = estimate(rng.random((13, 10)), TEN, bootstrap=0, adjusted=True)
+    noise = estimate(rng.random((13, 10)), TEN, bootstrap=0, r2="adjusted")
     assert min(noise.increments) < 0
     assert min(noise.raw) == 0
     assert sum(noise.raw) == pytest.approx(1)
 
 
 def test_the_papers_letter_with_adjusted_r2_counts_only_its_own_predictors():
-    assert worked(mode="paper_literal", adjusted=True).increments[0] == 0.0
+    assert worked(mode="paper_literal", r2="adjusted").increments[0] == 0.0
+
+
+def test_increments_that_were_clipped_are_flagged():
+    rng = np.random.default_rng(5)
+    assert "clipped_increments" in estimate(rng.random((13, 10)), TEN, bootstrap=0, r2="adjusted").flags
+    assert "clipped_increments" in estimate(rng.random((40, 10)), TEN, bootstrap=0, r2="cross_validated").flags
+    for r2 in ("plain", "adjusted", "cross_validated"):
+        assert "clipped_increments" not in worked(rng.normal(size=(60, 3)).cumsum(axis=1), r2=r2).flags
+
+
+def test_cross_validation_gives_nothing_to_a_group_that_only_fits_noise():
+    rng = np.random.default_rng(0)
+    final = rng.normal(size=30)
+    early = final + rng.normal(size=30)
+    quality = np.column_stack([early, *rng.normal(size=(8, 30)), final])
+    plain, held_out = (estimate(quality, TEN, bootstrap=50, floor=0.0, r2=r2) for r2 in ("plain", "cross_validated"))
+    assert sum(plain.raw[1:9]) > 0.15
+    assert sum(held_out.raw[1:9]) < 0.05
+    assert held_out.r2_values[0] == pytest.approx(1)
+    assert held_out.bootstrap == 50
+
+
+def test_cross_validation_needs_enough_samples_beside_each_fold():
+    quality = np.random.default_rng(0).random((15, 10))
+    assert estimate(quality, TEN, bootstrap=0, r2="cross_validated").used == 15
+    with pytest.raises(Degenerate, match=r"at least 15 samples.* got 14"):
+        estimate(quality[:14], TEN, r2="cross_validated")
+    with pytest.raises(Degenerate, match="at least 24 samples"):
+        estimate(quality, TEN, r2="cross_validated", folds=2)
 
 
 def test_the_bootstrap_spreads_as_estimates_of_new_samples_do():
@@ -275,11 +302,12 @@ def test_statistics_survive_json():
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"schema": 2}, "schema 1, met 2"),
+        ({"schema": 3}, "schema 2, met 3"),
         ({"raw": [0.5, 0.5]}, "raw has 2 values for 3 groups"),
         ({"raw": [0.5, 0.6, 0.5]}, "raw must be probabilities"),
         ({"group_probabilities": [1.5, -0.5, 0.0]}, "group_probabilities must be probabilities"),
-        ({"r2": [0.1, "much", 0.2]}, "r2.1"),
+        ({"r2_values": [0.1, "much", 0.2]}, "r2_values.1"),
+        ({"r2": "best"}, "r2: Input should be"),
         ({"increments": [0.1, float("nan"), 0.2]}, "increments holds a value that is not finite"),
         ({"mode": "literal"}, "mode"),
         ({"colour": "red"}, "unknown fields: colour"),
@@ -298,3 +326,39 @@ def test_a_file_that_lacks_a_field_or_is_something_else_is_refused():
         Contribution.from_json(plain)
     with pytest.raises(BadData, match="met 'list'"):
         Contribution.from_json([1, 2])
+
+
+def test_statistics_of_before_there_were_folds_are_read():
+    """Schema 1: `adjusted` was a yes or no, and `r2` held the values."""
+    found = worked(r2="adjusted")
+    older = {k: v for k, v in found.to_json().items() if k not in ("r2", "r2_values", "folds", "averaged")}
+    older |= {"schema": 1, "adjusted": True, "r2": found.r2_values}
+    assert Contribution.from_json(json.loads(json.dumps(older))) == found
+    assert Contribution.from_json({**older, "adjusted": False}).r2 == "plain"
+    del older["adjusted"]
+    with pytest.raises(BadData, match="missing or unknown fields: r2"):
+        Contribution.from_json(older)
+
+
+def test_statistics_of_several_tasks_are_averaged_as_distributions():
+    first = worked(bootstrap=20)
+    other = worked(WORKED[:, [1, 0, 2]], bootstrap=20)
+    both = averaged([first, other])
+    assert both.raw == pytest.approx(np.mean([first.raw, other.raw], axis=0))
+    assert both.bootstrap_sd == pytest.approx(np.hypot(first.bootstrap_sd, other.bootstrap_sd) / 2)
+    assert (both.used, both.averaged, both.bootstrap) == (16, 2, 20)
+    assert averaged([other, first]).raw == both.raw
+    assert averaged([first]) is first
+    assert Contribution.from_json(json.loads(json.dumps(both.to_json()))) == both
+    assert averaged([first, worked()]).bootstrap_sd is None
+    with pytest.raises(BadOption, match="agree in mode, met include_final and paper_literal"):
+        averaged([first, worked(mode="paper_literal")])
+
+
+def test_sources_are_joined_by_a_plus_unless_it_is_in_a_files_name(tmp_path):
+    assert sources_of("a.json+1a2b+c/d.json") == ("a.json", "1a2b", "c/d.json")
+    assert sources_of(None) == ()
+    file = tmp_path / "one+two.json"
+    assert len(sources_of(str(file))) == 2
+    file.write_text("")
+    assert sources_of(str(file)) == (str(file),)

@@ -7,8 +7,10 @@ from addp_bench.plugins import (
     corruptions_boxes,
     corruptions_depth,
     corruptions_labels,
+    drawn_weights,
     exposures,
     guidance,
+    interval_weights,
     noise,
     objectives,
     samplers,
@@ -19,10 +21,23 @@ from addp_bench.plugins import (
 )
 from addp_bench.registry import Registry
 
-MODULES = [corruptions, corruptions_boxes, corruptions_depth, corruptions_labels, exposures, guidance, noise]
-MODULES += [objectives, samplers, schedules, targets, transforms, weights]
+MODULES = [corruptions, corruptions_boxes, corruptions_depth, corruptions_labels, drawn_weights, exposures, guidance]
+MODULES += [interval_weights, noise, objectives, samplers, schedules, targets, transforms, weights]
 NAMES = {
-    "weights": ["diffusion", "last_group", "perception_stats", "shuffled_stats", "uniform"],
+    "weights": [
+        "ant",
+        "diffusion",
+        "edm",
+        "last_group",
+        "logit_normal",
+        "min_snr",
+        "p2",
+        "perception_stats",
+        "shuffled_stats",
+        "soft_truncation",
+        "speed",
+        "uniform",
+    ],
     "aug": ["constant", "linear", "none", "tada"],
     "corruption": ["blur", "color", "drop_boxes", "jitter_boxes", "location", "relabel", "shape", "shift_labels"],
     "transform": ["crop", "flip", "photometric"],
@@ -36,6 +51,7 @@ NAMES = {
 ALIASES = {
     ("weights", "diffusion_c2"): "diffusion",
     ("weights", "perception_stats_c2"): "perception_stats",
+    ("weights", "mlt"): "ant",
     ("target", "eps"): "epsilon",
     ("exposure", "ddpm_ip"): "input_perturbation",
     ("exposure", "DDPM-IP"): "input_perturbation",
@@ -73,5 +89,6 @@ def test_every_option_is_explained(registry):
 
 def test_options_arrive_by_their_names(registry):
     assert registry.build("weights", "perception_stats:from=a.json:floor_rule=exact").from_ == "a.json"
+    assert registry.build("weights", "speed:lambda=0.7").lambda_ == 0.7
     assert registry.build("guidance", "image_text:image=1:text=2").coefficients()["full", "full"] == 2.0
     assert registry.build("noise", "scaled_linear:zero_snr=true").alphas_cumprod[-1] == 0

@@ -22,7 +22,7 @@ FOLDERS = ("plugins", "tasks", "baselines")
 LAYERS = (
     ("errors", "types", "spec", "randomness", "home", "installed", "progress"),
     ("protocols", "hookspecs", "schedule", "metrics", "store", "jobs"),
-    ("registry", "timesteps", "sampling", "contribution", "statistics"),
+    ("registry", "timesteps", "sampling", "regression", "contribution", "statistics"),
     (
         "loading",
         "catalogue",

@@ -10,8 +10,9 @@ from addp_bench.contribution import estimate
 from addp_bench.errors import BadData, BadOption, Degenerate
 from addp_bench.plugins.noise import ScaledLinear
 from addp_bench.plugins.targets import X0, Epsilon, V
-from addp_bench.plugins.weights import Diffusion, LastGroup, PerceptionStats, ShuffledStats, Uniform
-from addp_bench.timesteps import group_mass
+from addp_bench.plugins.weights import P2, Diffusion, LastGroup, MinSNR, PerceptionStats, ShuffledStats, Uniform
+from addp_bench.schedule import TableNoise
+from addp_bench.timesteps import converted, group_mass
 
 NOISE = ScaledLinear()
 SNR = NOISE.snr(torch.arange(1000)).numpy()
@@ -89,6 +90,117 @@ def test_diffusion_refuses_a_bound_that_bounds_nothing(snr_min):
         Diffusion(snr_min=snr_min)
 
 
+AT = [0, 250, 500, 750, 999]
+
+
+@pytest.mark.parametrize(
+    "gamma, target, expected",
+    [
+        (1.0, Epsilon(), [0.000850, 0.326207, 0.723667, 0.943830, 0.995340]),
+        (0.5, Epsilon(), [0.029155, 0.571146, 0.850686, 0.971509, 0.997667]),
+        (1.0, X0(), [0.999150, 0.673793, 0.276333, 0.056170, 0.004660]),
+        (1.0, V(), [0.000849, 0.219796, 0.199973, 0.053015, 0.004638]),
+    ],
+)
+def test_p2_has_its_worked_weights_on_every_target(gamma, target, expected):
+    by_loss = P2("loss", gamma).bind(NOISE, target, None)
+    formula = converted((1 + SNR) ** -gamma, "epsilon", NOISE, target)
+    assert formula[AT] == pytest.approx(expected, abs=6e-7)
+    assert by_loss.loss_weights == pytest.approx(formula / formula.mean())
+
+
+def test_p2_has_its_worked_probabilities_and_group_masses():
+    p = P2().bind(NOISE, Epsilon(), None).probabilities
+    assert p[AT] == pytest.approx([1.35648e-06, 5.20580e-04, 1.15487e-03, 1.50622e-03, 1.58842e-03], rel=5e-6)
+    for gamma, masses in (
+        (1.0, [0.007905, 0.027572, 0.052018, 0.078571, 0.103905, 0.125105, 0.140593, 0.150397, 0.155732, 0.158202]),
+        (0.5, [0.027928, 0.055205, 0.076164, 0.093742, 0.107870, 0.118402, 0.125535, 0.129847, 0.132132, 0.133176]),
+    ):
+        made = P2(gamma=gamma).bind(NOISE, Epsilon(), None)
+        assert group_mass(made.probabilities) == pytest.approx(masses, abs=6e-7)
+
+
+def test_p2_is_defined_where_no_signal_is_left_unless_k_is_0():
+    zero = ScaledLinear(zero_snr=True)
+    made = P2("loss").bind(zero, Epsilon(), None)
+    assert made.loss_weights[-1] == made.loss_weights.max()
+    with pytest.raises(BadOption, match=r"weights p2: .*got inf at t = 999"):
+        P2(k=0.0).bind(zero, Epsilon(), None)
+    assert P2(k=0.0).bind(NOISE, Epsilon(), None).probabilities == pytest.approx(
+        Diffusion().bind(NOISE, Epsilon(), None).probabilities
+    )
+
+
+MIN_SNR = {
+    "x0": ([5.000000, 2.065535, 0.381850, 0.059513, 0.004682],
+           [0.00365924, 0.00151166, 2.79457e-04, 4.35543e-05, 3.42646e-06],
+           [0.365924, 0.324029, 0.156207, 0.076902, 0.039712, 0.020342, 0.009942, 0.004486, 0.001814, 0.000641]),
+    "epsilon": ([0.004254, 1.0, 1.0, 1.0, 1.0],
+                [4.64079e-06, 1.09102e-03, 1.09102e-03, 1.09102e-03, 1.09102e-03],
+                [0.029015, 0.098167, *[0.109102] * 8]),
+    "v": ([0.004250, 0.673793, 0.276333, 0.056170, 0.004660],
+          [1.44396e-05, 2.28924e-03, 9.38852e-04, 1.90839e-04, 1.58329e-05],
+          [0.084144, 0.251272, 0.229008, 0.172477, 0.118544, 0.073407, 0.040435, 0.019561, 0.008205, 0.002946]),
+}  # fmt: skip
+TARGETS = {"x0": X0(), "epsilon": Epsilon(), "v": V()}
+
+
+@pytest.mark.parametrize("form", MIN_SNR)
+def test_min_snr_has_its_worked_values_in_every_form_and_auto_follows_the_target(form):
+    weights, probabilities, masses = MIN_SNR[form]
+    for other in TARGETS.values():  # a named form is that formula, whatever is trained
+        named = MinSNR(form=form).bind(NOISE, other, None)
+        assert named.probabilities[AT] == pytest.approx(probabilities, rel=5e-6)
+        assert group_mass(named.probabilities) == pytest.approx(masses, abs=6e-7)
+    auto = MinSNR("loss").bind(NOISE, TARGETS[form], None)
+    assert auto.loss_weights == pytest.approx(named.probabilities * 1000)
+    one = weights[1] / auto.loss_weights[250]  # makes up for the mean of 1
+    assert auto.loss_weights[AT] * one == pytest.approx(weights, rel=3e-4)  # the sheet's smallest has four digits
+
+
+def test_min_snr_at_100_by_hand():
+    for form, expected in (("x0", 5.0), ("epsilon", 0.591443), ("v", 0.528883)):
+        made = MinSNR("loss", form=form).bind(NOISE, X0(), None).loss_weights
+        assert made[100] / made[250] * MIN_SNR[form][0][1] == pytest.approx(expected, rel=2e-6)
+
+
+class Flow(X0):
+    """A target outside of the three: eps - x0 at a + s = 1, whose error is that of x0 times (1 + sqrt(SNR))^2."""
+
+    def error_scale(self, snr):
+        return (1 + snr.sqrt()) ** 2
+
+
+def test_min_snr_follows_a_target_by_its_error_scale():
+    made = MinSNR("loss").bind(NOISE, Flow(), None).loss_weights
+    expected = np.minimum(SNR, 5.0) / (1 + np.sqrt(SNR)) ** 2
+    np.testing.assert_allclose(made, expected / expected.mean())
+
+
+@pytest.mark.parametrize("form", ["auto", "x0", "epsilon", "v"])
+@pytest.mark.parametrize("target", [X0(), V(), Epsilon(), Flow()])
+def test_min_snr_weighs_1_where_no_signal_is_left(form, target):
+    noise = TableNoise(np.array([0.9, 0.5, 0.0]))  # SNR 9, 1, 0
+    at_one = {"x0": 1.0, "epsilon": 1.0, "v": 0.5}.get(form, 1.0 / float(target.error_scale(torch.tensor(1.0))))
+    made = MinSNR(form=form).bind(noise, target, None).probabilities
+    assert made[2] / made[1] == pytest.approx(1.0 / at_one)
+
+
+def test_min_snr_differs_from_a_wider_cap_only_where_it_caps():
+    few, many = (MinSNR("loss", gamma=g, form="x0").bind(NOISE, X0(), None).loss_weights for g in (1.0, 5.0))
+    same = few / many
+    np.testing.assert_allclose(same[SNR <= 1.0], same[-1])
+    assert (same[SNR > 1.0] < same[-1]).all()
+
+
+@pytest.mark.parametrize(
+    "made", [lambda: P2(gamma=-1), lambda: P2(k=-0.1), lambda: P2(gamma=np.inf), lambda: MinSNR(gamma=0)]
+)
+def test_p2_and_min_snr_refuse_what_is_no_weight(made):
+    with pytest.raises(ValueError, match=r"gamma must|k must"):
+        made()
+
+
 @pytest.mark.parametrize("target", [Epsilon(), X0(), V()])
 def test_perception_stats_draws_what_was_measured_whatever_is_trained(measured, target):
     made = PerceptionStats().bind(NOISE, target, measured)
@@ -113,6 +225,19 @@ def test_perception_stats_reads_a_file_and_draws_the_same(measured, tmp_path):
     np.testing.assert_array_equal(made.probabilities, PerceptionStats().bind(NOISE, X0(), measured).probabilities)
 
 
+def test_perception_stats_averages_what_several_files_hold(measured, tmp_path):
+    quality = np.random.default_rng(9).normal(size=(60, 10)).cumsum(axis=1)
+    other = estimate(quality, [990 - 100 * i for i in range(10)], bootstrap=0)
+    names = []
+    for k, one in enumerate((measured, other)):
+        (tmp_path / f"{k}.json").write_text(json.dumps(one.to_json()))
+        names.append(str(tmp_path / f"{k}.json"))
+    made = PerceptionStats(from_="+".join(names), floor=0.0).bind(NOISE, X0(), None)
+    np.testing.assert_allclose(group_mass(made.probabilities), np.mean([measured.raw, other.raw], axis=0))
+    with pytest.raises(Degenerate, match="nothing was measured"):
+        PerceptionStats(from_=f"{names[0]}+a_cell").bind(NOISE, X0(), None)
+
+
 def test_perception_stats_needs_something_measured(tmp_path):
     assert PerceptionStats.needs_contribution
     assert not Uniform.needs_contribution
@@ -126,16 +251,24 @@ def test_perception_stats_needs_something_measured(tmp_path):
         PerceptionStats(from_=str(tmp_path / "torn.json")).bind(NOISE, X0(), None)
 
 
-@pytest.mark.parametrize("asked", [{"groups": 5}, {"mode": "paper_literal"}, {"adjusted": True}])
+@pytest.mark.parametrize(
+    "asked", [{"groups": 5}, {"mode": "paper_literal"}, {"r2": "adjusted"}, {"r2": "cross_validated", "folds": 4}]
+)
 def test_statistics_made_otherwise_than_asked_are_refused(measured, asked):
-    (option,) = asked
+    option = next(iter(asked))
     with pytest.raises(BadOption, match=f"made with {option}="):
         PerceptionStats(**asked).bind(NOISE, X0(), measured)
 
 
-@pytest.mark.parametrize("wrong", [{"groups": 0}, {"floor": -0.1}, {"floor": 0.11}, {"samples": 11}, {"steps": 9}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"groups": 0}, {"floor": -0.1}, {"floor": 0.11}, {"samples": 11}, {"samples": 14, "r2": "cross_validated"},
+        {"steps": 9}, {"folds": 1, "r2": "cross_validated"}, {"folds": 4}, {"from_": "a.json+"},
+    ],
+)  # fmt: skip
 def test_perception_stats_refuses_settings_that_cannot_be_measured(wrong):
-    (option,) = wrong
+    option = next(iter(wrong)).rstrip("_")
     with pytest.raises(ValueError, match=option):
         PerceptionStats(**wrong)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from addp_bench.contribution import estimate
+from addp_bench.contribution import estimate, is_file, sources_of
 from addp_bench.randomness import numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.types import Attempt
@@ -54,17 +54,19 @@ def target(target: Any, registry: Registry) -> Iterator[Finding]:
 def weights(weights: Any, registry: Registry) -> Iterator[Finding]:
     noise, target = noise_of(registry), built("target", registry, "x0")
     contribution = None
-    if weights.needs_contribution and not str(getattr(weights, "from_", None) or "").endswith(".json"):
+    sources = sources_of(getattr(weights, "from_", None))
+    if weights.needs_contribution and not (sources and all(map(is_file, sources))):
         groups = getattr(weights, "groups", 10)
         quality = numpy_generator("checks", "quality").random((60, groups)).cumsum(1)
         visited = [(2 * g + 1) * noise.steps // (2 * groups) for g in reversed(range(groups))]
-        options = ("mode", "adjusted")
+        options = ("mode", "r2", "folds")
         as_asked: dict[str, Any] = {name: getattr(weights, name) for name in options if hasattr(weights, name)}
         contribution = estimate(quality, visited, groups=groups, bootstrap=0, **as_asked)
     draws = weights.bind(noise, target, contribution)
-    u = torch.linspace(0.0, 1.0 - 2.0**-53, 512, dtype=torch.float64)  # both ends of [0, 1)
+    batch = 840  # which any number of strata up to 8 shares evenly
+    u = torch.linspace(0.0, 1.0 - 2.0**-53, batch, dtype=torch.float64)  # both ends of [0, 1)
     t, weight = draws.draw(u, 0)
-    yield shaped("a timestep for every sample", t, (512,))
+    yield shaped("a timestep for every sample", t, (batch,))
     yield (
         "timesteps are code indices",
         said(not t.is_floating_point() and t.min() >= 0 and t.max() < noise.steps, str(t)),
@@ -72,7 +74,7 @@ def weights(weights: Any, registry: Registry) -> Iterator[Finding]:
     yield finite("weights are numbers", weight)
     yield "no weight is negative", said((weight >= 0).all(), f"met {weight.min()}")
     yield "the same draws at the same step", said(torch.equal(draws.draw(u, 0)[0], t), "a second call differs")
-    losses = (torch.ones(512) * weight).requires_grad_()
+    losses = (torch.ones(batch) * weight).requires_grad_()
     if hasattr(draws, "backward"):
         yield "joins gradients", None
     else:

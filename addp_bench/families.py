@@ -14,7 +14,7 @@ import torch
 from addp_bench import damage
 from addp_bench.cards import Cards
 from addp_bench.charts import BLUE, GREY, INK, ORANGE, SILVER, dress
-from addp_bench.contribution import Contribution
+from addp_bench.contribution import Contribution, is_file, sources_of
 from addp_bench.errors import BadOption, BenchError, StorageProblem
 from addp_bench.evaluation import GROUPS
 from addp_bench.records import Record, clean, load_all
@@ -132,8 +132,8 @@ def _mass_panel(choice: Choice, given: Setting, records: Sequence[Record]) -> Pa
     if mass is None:
         mass = _drawn_mass(draws, given.noise.steps)
         words = "; ".join(filter(None, [words, f"as drawn in its first {BATCHES} steps"]))
-        if hasattr(draws, "backward"):
-            words += ", before it joins gradients"
+    if draws.state_dict() or hasattr(draws, "backward"):
+        words = "; ".join(filter(None, [words, "as it begins, before it learns or joins gradients"]))
     return Panel(
         str(choice), words, lambda axes: _bars(axes, mass * 100, ORANGE if strategy.needs_contribution else BLUE)
     )
@@ -141,11 +141,13 @@ def _mass_panel(choice: Choice, given: Setting, records: Sequence[Record]) -> Pa
 
 def _bound(choice: Choice, strategy: Any, given: Setting, records: Sequence[Record]) -> tuple[TimestepDraws, str]:
     """A strategy on the schedule; where it needs statistics, on the newest that fit, and whose they are."""
-    source = getattr(strategy, "from_", None)
-    if not strategy.needs_contribution or (source and Path(source).suffix == ".json"):
-        return strategy.bind(given.noise, given.target, None), f"statistics of {Path(source).name}" if source else ""
-    if source:
-        raise BadOption(f"needs a measurement of cell {clean(source)}, which a run makes; from=FILE.json has one")
+    if not strategy.needs_contribution:
+        return strategy.bind(given.noise, given.target, None), ""
+    if sources := sources_of(getattr(strategy, "from_", None)):
+        if cells := [source for source in sources if not is_file(source)]:
+            raise BadOption(f"needs a measurement of cell {clean(cells[0])}, which a run makes; from=FILE.json has one")
+        files = " and ".join(Path(source).name for source in sources)
+        return strategy.bind(given.noise, given.target, None), f"statistics of {files}"
     refused = f"needs a measurement, and no record under {given.runs} holds statistics"
     for record in records:
         try:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from addp_bench import records
 from addp_bench.cards import Cards
 from addp_bench.contribution import is_file, read_contribution, sources_of
@@ -106,7 +108,8 @@ class Planner:
         try:
             require_recoverable(noise, target)
             if not weights.needs_contribution:
-                weights.bind(noise, target, None)
+                draws = weights.bind(noise, target, None)
+                draws.draw(torch.zeros(cell.budget.batch_size, dtype=torch.float64), 0)  # some refuse a batch's size
         except BadOption as wrong:
             raise Illegal(str(wrong)) from wrong
 
@@ -121,9 +124,8 @@ class Planner:
             for source in sources_of(getattr(weights, "from_", None)) or (None,):
                 if source is not None and is_file(source):
                     read = read_contribution(_existing(Path(source)))
-                    weights.bind(
-                        self.visits.noise(cell), self.registry.build("target", cell["target"]), read
-                    )  # or refuses
+                    target = self.registry.build("target", cell["target"])
+                    weights.bind(self.visits.noise(cell), target, read)  # or refuses
                     found.append({"file": digest(read.to_json())})
                 else:
                     measured, trained = self._twin(cell) if source is None else self._finished(source)

@@ -119,10 +119,10 @@ class VectorDraws(FixedDraws):
 def training_mass(draws: TimestepDraws, groups: int) -> np.ndarray | None:
     """Share of the training that each group gets, by draws and loss weights: (groups,) float64, cleanest first.
 
-    None for strategies that change while they train, and for those that do not say what they draw.
+    As it stands now, for strategies that learn; None for those that do not say what they draw.
     """
     p, weight = (getattr(draws, name, None) for name in ("probabilities", "loss_weights"))
-    if p is None or weight is None or draws.state_dict():
+    if p is None or weight is None:
         return None
     return group_mass(p * weight / (p * weight).sum(), groups)
 

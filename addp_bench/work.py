@@ -275,6 +275,6 @@ def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[
 
 
 def _mass(recipe: Recipe) -> list[float] | None:
-    """Share of the training that each tenth of the timesteps gets, cleanest first; None for strategies that change."""
+    """Share of the training that each tenth of the timesteps gets, cleanest first; None where weights say none."""
     mass = training_mass(recipe.draws, evaluation.GROUPS)
     return None if mass is None else [round(float(m), 9) for m in mass]

@@ -7,7 +7,7 @@ object that another is compared with. Tasks say what they forbid, and why. Const
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from addp_bench.hookspecs import hookimpl
 from addp_bench.registry import Registry
+from addp_bench.types import Boxes
 
 from .corruptions import jitter
 
@@ -33,7 +34,7 @@ class Flip:
 
     share: float = 0.5
 
-    truths: ClassVar[Sequence[str]] = (*MAPS, "class")
+    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class")
     draws: ClassVar[int] = 1
     changes: ClassVar[Sequence[str]] = ("mirror",)
 
@@ -42,9 +43,14 @@ class Flip:
             raise ValueError(f"share is one of samples, 0 to 1, got {self.share}")
 
     def apply(self, photos: Tensor, truth: Any, u: Tensor) -> tuple[Tensor, Any]:
-        """photos (B, 3, H, W), truth (B, H, W) or (B,), u (B, 1) -> the same, some mirrored."""
+        """photos (B, 3, H, W), truth (B, H, W), (B,) or Boxes, u (B, 1) -> the same, some mirrored."""
         chosen = u[:, 0] < self.share
-        if truth.ndim > 1:
+        if isinstance(truth, Boxes):
+            left, top, right, bottom = truth.xyxy.unbind(-1)
+            width = truth.size[1]
+            mirrored = torch.stack([width - right, top, width - left, bottom], dim=-1)
+            truth = replace(truth, xyxy=_where(chosen, mirrored, truth.xyxy))
+        elif truth.ndim > 1:
             truth = _where(chosen, truth.flip(-1), truth)
         return _where(chosen, photos.flip(-1), photos), truth
 

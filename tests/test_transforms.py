@@ -15,6 +15,7 @@ from addp_bench.loading import load
 from addp_bench.plugins.transforms import Crop, Flip, Photometric
 from addp_bench.resolve import resolve
 from addp_bench.tasks.ris import Ris
+from addp_bench.types import Boxes
 
 U = torch.tensor([[0.1, 0.2, 0.7], [0.9, 0.5, 0.5], [0.4, 0.0, 1.0 - 1e-7]])
 
@@ -32,6 +33,17 @@ def test_a_flip_mirrors_photograph_and_truth_of_the_share_that_is_drawn():
     assert torch.equal(moved[0], labels[0].flip(-1))
     assert torch.equal(flipped[1], photos[1]), "0.9 does not"
     assert torch.equal(moved[1], labels[1])
+
+
+def test_a_flip_moves_boxes_with_what_is_in_them():
+    photos = torch.full((2, 3, 8, 10), -1.0)
+    photos[:, :, 2:5, 1:4] = 1.0
+    boxes = Boxes(torch.tensor([[[1.0, 2.0, 4.0, 5.0]]] * 2), torch.zeros(2, 1).long(), torch.ones(2, 1) > 0, (8, 10))
+    flipped, moved = Flip(share=0.5).apply(photos, boxes, U[:2, :1])
+    assert moved.xyxy[:, 0].tolist() == [[6.0, 2.0, 9.0, 5.0], [1.0, 2.0, 4.0, 5.0]]
+    for photo, (left, top, right, bottom) in zip(flipped, moved.xyxy[:, 0].int().tolist()):
+        assert (photo[:, top:bottom, left:right] == 1.0).all()
+        assert (photo == 1.0).sum() == 27
 
 
 def test_a_flip_leaves_a_class_alone():

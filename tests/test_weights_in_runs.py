@@ -10,6 +10,7 @@ import pytest
 
 from addp_bench.contribution import estimate
 from addp_bench.errors import BadData, BadOption, UnknownName
+from addp_bench.legality import Illegal
 
 STATS = {"weights": ["perception_stats"]}
 
@@ -101,7 +102,6 @@ def test_strategies_that_learn_join_pair_or_redraw_train(sd15, tmp_path):
 
 
 def test_a_batch_that_intervals_cannot_share_is_told_with_its_numbers(sd15, tmp_path):
-    _, (plan,), finished = bench.run(bench.request(sd15, {"weights": ["ant:scaling=loss"]}), tmp_path)
-    told = str(finished.failures[plan.id])
-    assert "weights ant: a batch of 4 cannot be shared evenly by k=5 intervals" in told
-    assert "--batch-size 5" in told
+    with pytest.raises(Illegal, match="weights ant: a batch of 4 cannot be shared evenly by k=5 intervals") as told:
+        bench.plans(bench.request(sd15, {"weights": ["ant:scaling=loss"]}), tmp_path)
+    assert "--batch-size 5" in str(told.value)

@@ -91,7 +91,7 @@ def clustered(level: np.ndarray, k: int) -> np.ndarray:
     """First index of each of k intervals of level (T,), and T at the end: (k + 1,) int64.
 
     Those with the least sum of |level - level of the interval's middle index|, by dynamic programming over the end of
-    an interval and the number of intervals; of two middles the lower. level must not rise and fall.
+    an interval and the number of intervals. level must not rise and fall; then either of two middles gives that sum.
     """
     steps = len(level)
     sums = np.concatenate([[0.0], np.cumsum(level)])

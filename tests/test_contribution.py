@@ -341,10 +341,11 @@ def test_statistics_of_before_there_were_folds_are_read():
 
 
 def test_statistics_of_several_tasks_are_averaged_as_distributions():
-    first = worked(bootstrap=20)
+    first = worked(bootstrap=20, floor=0.2)
     other = worked(WORKED[:, [1, 0, 2]], bootstrap=20)
     both = averaged([first, other])
-    assert both.raw == pytest.approx(np.mean([first.raw, other.raw], axis=0))
+    assert both.raw == pytest.approx(np.mean([first.raw, other.raw], axis=0))  # before any floor
+    assert both.group_probabilities == pytest.approx(floored(np.array(both.raw), 0.2, "clip_renorm"))
     assert both.bootstrap_sd == pytest.approx(np.hypot(first.bootstrap_sd, other.bootstrap_sd) / 2)
     assert (both.used, both.averaged, both.bootstrap) == (16, 2, 20)
     assert averaged([other, first]).raw == both.raw

@@ -205,6 +205,15 @@ def test_soft_truncations_sampler_comes_to_its_marginal_over_many_steps():
     assert stats.chisquare(seen, np.full(50, 400)).pvalue < 1e-6, "uniform draws would be told apart"
 
 
+@pytest.mark.parametrize("k", [0.0, 1.0, 2.0])
+def test_on_few_timesteps_the_sampler_fits_each_ones_probability(k):
+    noise = TableNoise(np.linspace(0.9, 0.1, 5))
+    made = SoftTruncation(k=k, epsilon=0.05).bind(noise, X0(), None)
+    u = torch.from_numpy(np.random.default_rng(2).random(4000))
+    seen = np.bincount([int(made.draw(u[i : i + 1], i)[0]) for i in range(4000)], minlength=5)
+    assert stats.chisquare(seen, made.probabilities * 4000).pvalue > 0.01
+
+
 @pytest.mark.parametrize("wrong", [{"k": -1}, {"epsilon": 0.0}, {"epsilon": 1.0}])
 def test_soft_truncation_refuses_what_has_no_density(wrong):
     (option,) = wrong

@@ -388,7 +388,7 @@ def test_a_runs_folder_that_cannot_be_written_is_one_clear_error(sd15, tmp_path)
 
 
 @pytest.mark.parametrize("axes", [{"aug": ["linear"]}, {"exposure": ["rollout:share=0.5"]}])
-def test_a_training_step_runs_on_the_meta_device(sd15, axes):
+def test_a_training_step_and_a_sampling_step_run_on_the_meta_device(sd15, axes):
     """No hidden synchronisation and no stray device: values that do not exist cannot be waited for."""
     loaded = load([bench.DOTS])
     _, (plan,) = bench.plans(bench.request(sd15, {**axes, "target": ["x0"]}), Path("nowhere"), loaded)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from addp_bench.keys import placeless
 from addp_bench.records import metric_entry
-from addp_bench.stages import placeless
 
 if TYPE_CHECKING:
     from addp_bench.evaluation import Scores

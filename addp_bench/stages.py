@@ -11,11 +11,8 @@ digests of the code that computes it and of its plugins, and the keys of its inp
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import functools
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +24,8 @@ from addp_bench.cards import Cards
 from addp_bench.contribution import is_file, read_contribution, sources_of
 from addp_bench.errors import BadData, BadOption, unknown
 from addp_bench.evaluation import GROUPS
+from addp_bench.keys import KEY_SCHEMA, by_content, code_digest, placeless, plugin_digest
 from addp_bench.legality import Illegal
-from addp_bench.loading import source_files
 from addp_bench.registry import Registry
 from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
@@ -36,16 +33,7 @@ from addp_bench.spec import Choice
 from addp_bench.store import Stage, Store, digest
 from addp_bench.visits import Visits
 
-KEY_SCHEMA = 1
-# The core modules that decide what each kind of stage makes.
-CODE = {
-    "latents": ("types", "randomness", "cache"),
-    "train": ("types", "randomness", "schedule", "timesteps", "contribution", "cache", "batches", "training", "work"),
-    "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
-    "contribution": ("regression", "contribution", "evaluation", "work"),
-    "answers": ("types", "randomness", "evaluation"),
-    "score": ("types", "metrics", "statistics", "evaluation", "outcome", "work"),
-}
+STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of ten groups
 
 
 @dataclass(frozen=True)
@@ -154,7 +142,7 @@ class Planner:
             "precision": cell.precision,
             "contribution": contribution,
             "latents": inputs[0].key,
-            "code": code_digest(CODE["train"]),
+            "code": code_digest("train"),
             "plugins": self._plugins(
                 [
                     *used.items(),
@@ -195,7 +183,7 @@ class Planner:
         spec = {
             "predict": predict.key,
             "settings": settings,
-            "code": code_digest(CODE["contribution"]),
+            "code": code_digest("contribution"),
             "plugins": self._plugins([("task", cell["task"])]),
         }
         return Stage("contribution", spec, (predict,), context=self._context(cell))
@@ -223,7 +211,7 @@ class Planner:
             "groups": groups,
             "choices": {kind: by_content(choice) for kind, choice in chosen.items()},
             "sampling_seed": cell.sampling_seed,
-            "code": code_digest(CODE["predict"]),
+            "code": code_digest("predict"),
             "plugins": self._plugins(chosen.items()),
         }
         return Stage("predict", spec, (train, latents), context=self._context(cell, purpose))
@@ -235,7 +223,7 @@ class Planner:
             "model": self._model(cell) if carded else {"choice": by_content(cell["model"])},
             "data": self._data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,
-            "code": code_digest(CODE["answers"]),
+            "code": code_digest("answers"),
             "plugins": self._plugins([(kind, cell[kind]) for kind in ("model", "task", "dataset")]),
         }
         return Stage("answers", spec, context=self._context(cell))
@@ -252,7 +240,7 @@ class Planner:
             "read_at": cell.read_at,
             "reading": inputs[1].key if len(inputs) > 1 else None,
             "budget": cell.budget.name,
-            "code": code_digest(CODE["score"]),
+            "code": code_digest("score"),
             "plugins": self._plugins([("task", cell["task"])]),
         }
         return Stage("score", spec, tuple(inputs), context=self._context(cell))
@@ -277,7 +265,7 @@ class Planner:
             "encoding": by_content(cell["encoding"]),
             "targets": targets,
             "model": self._model(cell),
-            "code": code_digest(CODE["latents"]),
+            "code": code_digest("latents"),
             "plugins": self._plugins(
                 [("task", cell["task"]), ("dataset", cell.dataset(purpose)), ("encoding", cell["encoding"])]
             ),
@@ -347,66 +335,6 @@ class Planner:
         if not (folder := Store(self.runs).folder(stage)).is_dir():
             raise BadData(f"cell {name}: {folder} is gone, and with it the network on which statistics are measured")
         return Cell.from_plain(provenance["cell"]), stage
-
-
-def placeless(choice: Choice) -> dict[str, Any]:
-    """A model or a dataset without its `path`: the fingerprint beside it names the contents."""
-    return {"name": choice.name, "options": {k: v for k, v in choice.options.items() if k != "path"}}
-
-
-def by_content(choice: Choice) -> dict[str, Any]:
-    """Any other choice; `path` and `from` that name a file or folder are replaced by the SHA-256 of what is in it."""
-    options = {k: _content(v) if k in ("path", "from") and isinstance(v, str) else v for k, v in choice.options.items()}
-    return {"name": choice.name, "options": options}
-
-
-def _content(name: str) -> str:
-    place = Path(name).expanduser()
-    if place.is_file():
-        return file_digest(place)
-    if place.is_dir():
-        files = sorted(file for file in place.rglob("*") if file.is_file())
-        return digest([[str(file.relative_to(place)), file_digest(file)] for file in files])
-    return name
-
-
-STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of ten groups
-
-
-@functools.cache
-def source_digest(path: Path) -> str:
-    """Digest of what a source file does: its syntax tree without docstrings, so that words and layout change no key."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-
-
-@functools.cache
-def plugin_digest(source: Path) -> str:
-    """Digest of the file that defines a plugin and of those of its package that it imports."""
-    return digest([[file.name, source_digest(file)] for file in source_files(source)])[:16]
-
-
-def code_digest(modules: Sequence[str]) -> dict[str, str]:
-    """Module -> digest of its source, for modules of the core."""
-    return {name: source_digest(Path(__file__).parent / f"{name}.py") for name in modules}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    total = hashlib.sha256()
-    with path.open("rb") as handle:
-        for block in iter(lambda: handle.read(1 << 20), b""):
-            total.update(block)
-    return total.hexdigest()
 
 
 def _existing(path: Path) -> Path:

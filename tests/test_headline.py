@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import results
 
+from addp_bench.keys import placeless
 from addp_bench.loading import load
 from addp_bench.resolve import Cards, resolve
 from addp_bench.specfile import read
-from addp_bench.stages import placeless
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "headline"
 FILES = sorted(FOLDER.glob("*.yaml"))

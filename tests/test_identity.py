@@ -10,6 +10,7 @@ import bench
 import pytest
 from safetensors.torch import load_file, save_file
 
+from addp_bench import keys as key_parts
 from addp_bench import stages
 from addp_bench.contribution import representatives
 from addp_bench.errors import BadRequest
@@ -160,8 +161,8 @@ def test_code_that_decides_a_result_is_part_of_its_key(sd15, tmp_path, loaded, m
         naive = bench.plans(bench.request(sd15, {"model": ["random"]}), tmp_path, loaded)[1][0].key
         return trained, naive
 
-    before, real = keys(), stages.source_digest
-    monkeypatch.setattr(stages, "source_digest", lambda file: "0" if file.stem == module else real(file))
+    before, real = keys(), key_parts.source_digest
+    monkeypatch.setattr(key_parts, "source_digest", lambda file: "0" if file.stem == module else real(file))
     after = keys()
     assert after[0] != before[0]
     assert (after[1] != before[1]) is (module in ("randomness", "work")), "the score of a predictor is made by `work`"

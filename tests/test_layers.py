@@ -39,6 +39,7 @@ LAYERS = (
     ),
     (
         "checks",
+        "keys",
         "stages",
         "outcome",
         "work",

@@ -25,6 +25,7 @@ from addp_bench import cache
 from addp_bench.batches import Batches
 from addp_bench.contribution import estimate, read_contribution
 from addp_bench.errors import BenchError
+from addp_bench.legality import Illegal
 from addp_bench.loading import Loaded, load
 from addp_bench.progress import Progress
 from addp_bench.resolve import resolve
@@ -50,7 +51,7 @@ def main() -> None:
         for name in asked.weights or loaded.registry.names("weights"):
             try:
                 step, spent = measured(loaded, Path(folder), name, asked)
-            except BenchError as refused:
+            except (BenchError, Illegal) as refused:
                 print(f"{name}: {refused}")
                 continue
             said = ", ".join(f"{part} {100 * spent[part] / step:.2f} %" for part in PARTS[:3])

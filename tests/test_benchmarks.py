@@ -9,13 +9,24 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
+SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.slow
 def test_the_overhead_of_both_steps_is_told_as_a_ratio():
-    asked = [sys.executable, str(SCRIPT), "--steps", "4", "--batch", "2", "--threads", "1"]
+    asked = [sys.executable, str(SCRIPTS / "overhead.py"), "--steps", "4", "--batch", "2", "--threads", "1"]
     ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     for step in ("training", "sampling"):
         assert re.search(rf"{step} step: ours [\d.]+ ms, bare [\d.]+ ms, ratio [\d.]+", ended.stdout)
+
+
+@pytest.mark.slow
+def test_the_shares_of_a_step_are_told_for_each_strategy():
+    asked = [sys.executable, str(SCRIPTS / "shares.py"), "--steps", "1", "--batch", "4", "--threads", "1"]
+    asked += ["--weights", "uniform", "perception_stats", "diffusion"]
+    ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    for name in ("uniform", "perception_stats"):
+        assert re.search(rf"^{name}: step \d+ ms; draws [\d.]+ %, corruption [\d.]+ %", ended.stdout, re.MULTILINE)
+    assert "diffusion: weights diffusion: the schedule ends in pure noise" in ended.stdout

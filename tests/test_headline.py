@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import results
 
+from addp_bench import records
 from addp_bench.keys import placeless
 from addp_bench.loading import load
 from addp_bench.resolve import Cards, resolve
@@ -67,3 +68,52 @@ def test_the_commands_of_the_page_find_one_reference(cells, tmp_path, shell):
     x0 = [cell for its in cells.values() for cell in its if cell.name("target") == "x0"]
     rows = {(c.name("weights"), c.name("aug"), str(c.dataset("train")), c.budget) for c in x0}
     assert len(out.splitlines()) == 1 + len(rows), "one row for all seeds, and the columns' names"
+
+
+# ------------------------------------------------------------------------------------- figures that no command prints
+
+ROOT = FOLDER.parents[1]
+
+
+def trained(name):
+    """(weights, aug) -> the committed records of a budget, by seed."""
+    found = {}
+    for record in records.load_all(ROOT / "benchmarks" / "records" / name).records:
+        if record.result["training"]:
+            choices = record.result["choices"]
+            found.setdefault((choices["weights"]["name"], choices["aug"]["name"]), {})[record.result["seed"]] = record
+    return found
+
+
+def points(record, chosen):
+    """oIoU of some samples, as it is written."""
+    columns = record.statistics.columns
+    return f"{100 * columns['intersection'][chosen].sum() / columns['union'][chosen].sum():.1f}"
+
+
+def test_the_readme_tells_the_first_and_the_last_estimate_as_the_records_have_them():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    for cells in trained("standard").values():
+        assert len(cells) == 3
+        curves = np.mean([record.result["curve"]["metrics"]["oiou"] for record in cells.values()], axis=0)
+        assert f"{100 * curves[0]:.1f} to {100 * curves[-1]:.1f}" in text
+        assert curves[:2].max() == curves.max(), "one of the first two is the best"
+
+
+def test_what_more_training_brings_on_the_same_expressions_is_what_the_records_say():
+    text = " ".join((ROOT / "docs" / "tiny.md").read_text().split())
+    few = trained("quick")["uniform", "none"][0]
+    more = trained("standard")["uniform", "none"]
+    brought = [points(more[seed], np.isin(more[seed].statistics.ids, few.statistics.ids)) for seed in (0, 1, 2)]
+    whole = points(few, np.ones(len(few.statistics.ids), bool))
+    first, second, third = brought
+    assert f"bring {first}, {second} and {third} on the 200 expressions" in text
+    assert f"on which `quick` reaches {whole}:" in text
+
+
+def test_how_the_easiest_level_hangs_on_the_sentence_is_what_the_records_say():
+    text = " ".join((ROOT / "docs" / "tiny.md").read_text().split())
+    record = trained("standard")["uniform", "none"][0]
+    level, kind = (record.statistics.attributes[name] for name in ("level", "kind"))
+    one, two = (float(points(record, (level == "L0") & (kind == name))) / 100 for name in ("attribute", "two_hop"))
+    assert f"({one:.2f} where an attribute names the object, {two:.2f} where two relations do, in seed 0)" in text

@@ -212,7 +212,13 @@ def make(
 
 def queries(encoding: Encoding, sample: Sample, samples: Samples) -> Sequence[Query]:
     """What an encoding asks for a sample, which it sees without truth and hints."""
-    return encoding.queries(replace(sample, truth=None, hints={}), getattr(samples, "vocabulary", ()))
+    return encoding.queries(replace(sample, truth=None, hints={}), vocabulary(samples))
+
+
+def vocabulary(samples: Samples) -> Sequence[str]:
+    """Names of the classes that the labels of a split index, none for a split without any."""
+    found: Sequence[str] = getattr(samples, "vocabulary", ())
+    return found
 
 
 def truth_of(sample: Sample, task: Task, side: int) -> Any:

@@ -70,11 +70,18 @@ class Evaluator(Protocol):
 class Task(Protocol):
     """What is asked, what the truth is, and how answers are judged."""
 
-    truth: ClassVar[str]  # type of the truth: "mask", "depth", "labels", "boxes", "class"; encodings name theirs alike
+    # Type of the truth of a sample; encodings, corruptions and transforms name theirs alike. "mask" (H, W) bool ·
+    # "depth" (H, W) float32 metres, 0 where unknown · "labels" (H, W) int64 indices into the vocabulary,
+    # types.UNLABELLED where unknown · "boxes" types.Objects, collated types.Boxes · "class" int
+    truth: ClassVar[str]
     reads: ClassVar[str]  # "drawing", or "features" for a probe
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
     encoding: ClassVar[str]  # default encoding
     # *Optional* `forbids`: what transforms may do with a picture but not here ("mirror", "crop") -> the reason.
+    # *Optional* `picture(answer, photo (H, W, 3) uint8) -> (H, W, 3) uint8`: how people see a truth or a prediction.
+    # *Optional* `write(prediction, path)`, `read(path, sample) -> prediction`, `suffix`: predictions as files that
+    # other programs know; `read` raises BadData for a file that is none. *Optional* `ensemble(predictions) ->
+    # prediction`: one answer of several to the same question.
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""
@@ -91,8 +98,8 @@ class Task(Protocol):
     def protocols(self) -> Mapping[str, Mapping[str, Any]]:
         """Named evaluation protocols: every setting that changes a number, with its value."""
 
-    def evaluator(self, protocol: Mapping[str, Any]) -> Evaluator:
-        """The judge under these settings."""
+    def evaluator(self, protocol: Mapping[str, Any], vocabulary: Sequence[str] = ()) -> Evaluator:
+        """The judge under these settings. vocabulary: names of the classes that the split's labels index."""
 
 
 class Samples(Protocol):
@@ -100,7 +107,7 @@ class Samples(Protocol):
 
     ids: Sequence[str]
     image_ids: Sequence[str]
-    # *Optional* `vocabulary`: names of the classes that encodings may ask for; none without it.
+    # *Optional* `vocabulary`: names of the classes that labels index and encodings may ask for; none without it.
 
     def __len__(self) -> int: ...
 

@@ -69,7 +69,7 @@ class Reopened:
         if not self.cell.denoises:
             return [self._asked(samples[place[i]]) for i in ids]
         task = self.bench.work.build("task", self.cell)
-        evaluator = task.evaluator(self.record.result["protocol"]["settings"])
+        evaluator = task.evaluator(self.record.result["protocol"]["settings"], cache.vocabulary(samples))
         encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
         drawn = evaluation.Drawn.open(self.bench.folder(self.stage("predict")))
         read = self.record.result["read_at"]["index"]
@@ -96,7 +96,7 @@ class Reopened:
         sample = Sample("photo", "photo", image, None, text)
         model = bench.work.trained(cell, self.stage("train"))
         encoding = bench.work.build("encoding", cell)
-        queries = encoding.queries(sample, ())
+        queries = cache.queries(encoding, sample, bench.work.samples(cell, "eval", None)[0])
         noise, sampler = bench.work.noise(cell, model), bench.work.build("sampler", cell)
         k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps
         condition = model.condition(cache.photos([sample], side).to(bench.device)).expand(k, -1, -1, -1)

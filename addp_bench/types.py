@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
+
+UNLABELLED = 255  # in a class map (H, W): nobody knows the class of this pixel
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,42 @@ class Boxes:
     def to(self, device: torch.device | str) -> Boxes:
         """The same boxes on a device."""
         return Boxes(self.xyxy.to(device), self.labels.to(device), self.valid.to(device), self.size)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of one photograph, as truth.
+
+    xyxy: (n, 4) float32 x0, y0, x1, y1 in pixels of the photograph, far edges exclusive. labels: (n,) int64 indices
+    into the vocabulary. crowd: (n,) bool, a box round a group that is not told apart. area: (n,) float64 pixels of the
+    object itself, by which COCO calls it small, medium or large.
+    """
+
+    xyxy: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    area: np.ndarray
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The objects that somebody found in one photograph: xyxy and labels as in Objects, scores (n,) float64."""
+
+    xyxy: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A predicted depth map.
+
+    values: (H, W) float32. space: "metric" in metres; "affine" metres up to an unknown scale and shift; "disparity"
+    1 / metres up to the same.
+    """
+
+    values: np.ndarray
+    space: Literal["metric", "affine", "disparity"]
 
 
 @dataclass(frozen=True)

@@ -184,14 +184,14 @@ class Work:
 
     def _score(self, stage: Stage, cell: Cell, folder: Path) -> None:
         task = self.build("task", cell)
-        evaluator = task.evaluator(stage.spec["protocol"]["settings"])
+        samples, count = self.samples(cell, "eval", cell.budget.limit)
+        evaluator = task.evaluator(stage.spec["protocol"]["settings"], cache.vocabulary(samples))
         if cell.denoises:
             predict = stage.inputs[0]
             drawn, found = self.answers(cell, predict, evaluator.drawing_size)
             read = self._reading(stage, cell, drawn, evaluator)
             scores = evaluation.score(found, evaluator, drawn.timesteps, read)
         else:
-            samples, count = self.samples(cell, "eval", cell.budget.limit)
             predictor = self.registry.build("model", cell["model"])
             with self.progress.bar(f"asking {cell.name('model')}") as tell:
                 scores = evaluation.score_naive(

@@ -130,8 +130,8 @@ class Ris:
         """Every protocol with all its settings."""
         return {name: dataclasses.asdict(settings) for name, settings in PROTOCOLS.items()}
 
-    def evaluator(self, protocol: Mapping[str, Any]) -> Evaluator:
-        """The judge under these settings (see Settings). Raises UnknownName and BadOption."""
+    def evaluator(self, protocol: Mapping[str, Any], vocabulary: Sequence[str] = ()) -> Evaluator:
+        """The judge under these settings (see Settings); masks have no vocabulary. Raises UnknownName and BadOption."""
         return Evaluator(Settings.read(protocol))
 
 

@@ -72,8 +72,8 @@ def test_samples_of_all_tasks_speak_of_one_photograph(world):
         for k in sample.hints["target"]:
             shape = sample.hints["objects"][k]["shape"]
             assert set(labels[sample.hints["instance"] == k + 1]) == {classes.index(shape)}
-            assert world.classes("detection")[boxes["labels"][k]] == shape
-            x0, y0, x1, y1 = boxes["boxes"][k].astype(int)
+            assert world.classes("detection")[boxes.labels[k]] == shape
+            x0, y0, x1, y1 = boxes.xyxy[k].astype(int)
             inside = np.zeros((64, 64), bool)
             inside[y0:y1, x0:x1] = True
             assert not (sample.hints["instance"] == k + 1)[~inside].any()

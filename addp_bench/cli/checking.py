@@ -80,6 +80,7 @@ def _encoding(
 ) -> None:
     import torch
 
+    from addp_bench import cache
     from addp_bench.ceiling import ceiling
     from addp_bench.errors import BadOption, unknown
     from addp_bench.progress import Progress
@@ -94,7 +95,7 @@ def _encoding(
     if split not in dataset.splits():
         raise unknown(f"split of {data}", split, dataset.splits())
     samples = dataset.samples(split, task_name)
-    evaluator = task.evaluator(task.protocols()[dataset.protocol(task_name)])
+    evaluator = task.evaluator(task.protocols()[dataset.protocol(task_name)], cache.vocabulary(samples))
     count = min(limit, len(samples))
     with Progress().bar(f"{count} truths through {codec}") as tell:
         scores = ceiling(samples, count, task, encoding, model, evaluator, torch.device("cpu"), tell)

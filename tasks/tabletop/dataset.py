@@ -15,7 +15,7 @@ from addp_bench.errors import BadOption, unknown
 from addp_bench.home import home
 from addp_bench.hookspecs import hookimpl
 from addp_bench.randomness import numpy_generator
-from addp_bench.types import Card, Sample
+from addp_bench.types import Card, Objects, Sample
 
 from .programs import ATTRIBUTES
 from .shards import SCENES, Shard, open_shard
@@ -34,8 +34,8 @@ class Tabletop:
     """Procedural table-top scenes: 3 to 6 solids, referring expressions of five levels, exact depth, classes and boxes.
 
     Truth by task: `ris` (H, W) bool, empty where the expression means nothing; `depth` (H, W) float32 metres along the
-    optical axis; `semantic` (H, W) uint8, 0 background, then `classes("semantic")`; `detection` a dict of boxes (n, 4)
-    float32 x0, y0, x1, y1 in pixels of the visible part and labels (n,) int64, indices into `classes("detection")`.
+    optical axis; `semantic` (H, W) int64, indices into `classes("semantic")`, of which 0 is the background; `detection`
+    types.Objects: boxes of the visible parts, labels that index `classes("detection")`.
 
     size: side of the photographs, pixels.
 
@@ -114,7 +114,7 @@ class TabletopSamples:
     @property
     def vocabulary(self) -> Sequence[str]:
         """Classes that encodings of one drawing for each class may ask for."""
-        return SHAPES if self.task in ("semantic", "detection") else ()
+        return {"semantic": CLASSES, "detection": SHAPES}.get(self.task, ())
 
     @functools.cached_property
     def ids(self) -> Sequence[str]:
@@ -202,9 +202,11 @@ def _truth(task: str, shard: Shard, row: int, shapes: Sequence[str]) -> Any:
         return np.array(shard.depth[row])
     instance = np.array(shard.instance[row])
     if task == "semantic":
-        return np.array([0, *(CLASSES.index(shape) for shape in shapes)], np.uint8)[instance]
+        return np.array([0, *(CLASSES.index(shape) for shape in shapes)], np.int64)[instance]
     boxes = np.array([_box(instance == k + 1) for k in range(len(shapes))], np.float32).reshape(-1, 4)
-    return {"boxes": boxes, "labels": np.array([SHAPES.index(shape) for shape in shapes], np.int64)}
+    labels = np.array([SHAPES.index(shape) for shape in shapes], np.int64)
+    area = np.array([(instance == k + 1).sum() for k in range(len(shapes))], np.float64)
+    return Objects(boxes, labels, np.zeros(len(shapes), bool), area)
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -70,7 +70,8 @@ def units(stage: Stage) -> float:
     """How much work a stage is: samples, times steps where there are steps. Never 0."""
     cell = stage.context["cell"]
     if stage.kind == "train":
-        photographs = stage.input("latents").context["photographs"] or 0  # None where the steps do not hang on it
+        latents = [s for s in stage.inputs if s.kind == "latents"]
+        photographs = sum(s.context["photographs"] or 0 for s in latents)  # None where the steps do not hang on it
         return max(1, cell.budget.steps_for(photographs) * cell.budget.batch_size)
     if stage.kind == "latents":
         return _samples(stage)

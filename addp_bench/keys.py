@@ -16,7 +16,18 @@ KEY_SCHEMA = 1
 # The core modules that decide what each kind of stage makes.
 CODE = {
     "latents": ("types", "randomness", "cache"),
-    "train": ("types", "randomness", "schedule", "timesteps", "contribution", "cache", "batches", "training", "work"),
+    "train": (
+        "types",
+        "randomness",
+        "schedule",
+        "timesteps",
+        "contribution",
+        "cache",
+        "mixture",
+        "batches",
+        "training",
+        "work",
+    ),
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
     "contribution": ("regression", "contribution", "evaluation", "work"),
     "answers": ("types", "randomness", "evaluation"),

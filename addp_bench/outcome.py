@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from addp_bench.keys import placeless
+from addp_bench.mixture import said
 from addp_bench.records import metric_entry
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def result(
 def _training(cell: Cell, taught: Taught) -> dict[str, Any]:
     budget = cell.budget
     return {
+        "tasks": said(cell.mixture) if cell.mixture else cell.name("task"),
         "dataset": {**placeless(cell.dataset("train")), "fingerprint": taught.fingerprint},
         "split": cell.splits["train"],
         "samples": taught.samples,

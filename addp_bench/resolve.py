@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from addp_bench.budgets import UNTRAINED, budget_of, mistakes
 from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
 from addp_bench.legality import Illegal, check_sense
+from addp_bench.mixture import Part
+from addp_bench.mixture import said as mixture_said
+from addp_bench.parts import corruptions_of, drafts, parts, train_splits
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget
 
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
-COMPARED = ("sampling_steps", "extra_steps")  # numbers that tables show beside each other within one budget
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -33,8 +35,9 @@ class Cell:
     transform: in the order they are applied, empty when nothing is. protocol: its name; settings are the task's.
     budget: resolved, with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation
     starts from. splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two where it is
-    not the judged one. options: which of all this was given and which defaulted (`origins`);
-    says nothing of what the cell is.
+    not the judged one. mixture: the tasks that are trained together, none for one alone; the judged one stands among
+    `choices` too. options: which of all this was given and which defaulted (`origins`); says nothing of what the cell
+    is.
     """
 
     choices: Mapping[str, Choice]
@@ -49,11 +52,27 @@ class Cell:
     precision: str = "fp32"
     denoises: bool = True
     transform: tuple[Choice, ...] = ()
+    mixture: tuple[Part, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, purpose: str) -> Choice:
         """The dataset that serves "train", "stats" or "eval"."""
         return self.trained_on if self.trained_on and purpose != "eval" else self.choices["dataset"]
+
+    def parts(self) -> list[Cell]:
+        """The cell as each task of its mixture sees it; itself where it trains one."""
+        if not self.mixture:
+            return [self]
+        return [
+            dataclasses.replace(
+                self,
+                choices={**self.choices, "task": part.task, "dataset": part.dataset, "encoding": part.encoding},
+                corruption=part.corruption,
+                splits={**self.splits, **part.splits},
+                trained_on=None,
+            )
+            for part in self.mixture
+        ]
 
     def __getitem__(self, kind: str) -> Choice:
         return self.choices[kind]
@@ -69,6 +88,7 @@ class Cell:
             "choices": {kind: c.plain() for kind, c in self.choices.items()},
             "corruption": [c.plain() for c in self.corruption],
             "transform": [c.plain() for c in self.transform],
+            "mixture": [part.plain() for part in self.mixture],
             "splits": dict(self.splits),
             "trained_on": self.trained_on.plain() if self.trained_on else None,
             "budget": dataclasses.asdict(self.budget),
@@ -83,6 +103,7 @@ class Cell:
                 "choices": {kind: Choice(**c) for kind, c in plain["choices"].items()},
                 "corruption": tuple(Choice(**c) for c in plain["corruption"]),
                 "transform": tuple(Choice(**c) for c in plain.get("transform", ())),
+                "mixture": tuple(Part.from_plain(p) for p in plain.get("mixture", ())),
                 "budget": Budget(**plain["budget"]),
                 "trained_on": Choice(**plain["trained_on"]) if plain["trained_on"] else None,
             }
@@ -117,10 +138,15 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
         problems.append(f"--read-at {request.read_at}: expected final, best_on_stats or t=NNN")
     if request.precision not in PRECISIONS:
         problems.append(f"--precision {request.precision}: expected {' or '.join(PRECISIONS)}")
-    problems += _numbers(request)
+    problems += mistakes(request)
     axes: dict[str, list[tuple[Choice, Collection[str]]]] = {}
     impossible: list[tuple[str, str]] = []
-    for kind, given in request.axes.items():
+    asked_axes = dict(request.axes)
+    mixture = drafts(request, registry, problems) if request.mixture else []
+    if mixture:
+        asked_axes = {"task": [wanted.task for wanted in request.mixture], **asked_axes}
+        asked_axes.pop("encoding", None)  # each is its own task's
+    for kind, given in asked_axes.items():
         axes[kind] = list(_axis(kind, given, registry, problems, impossible))
     corruptions, transforms = (
         [_set(kind, text, registry, problems) for text in texts]
@@ -137,9 +163,10 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
         asked: Sequence[tuple[Choice, ...] | None] = corruptions or [None]
         for corruption, transform, seed in itertools.product(asked, transforms or [()], request.seeds):
             try:
-                cell = _cell(chosen, corruption, transform, seed, request, registry, cards)
+                cell = _cell(chosen, mixture, corruption, transform, seed, request, registry, cards)
             except Illegal as reason:
-                impossible.append((" · ".join(str(c) for c in chosen.values()), str(reason)))
+                asked_for = (Choice(c.name, {k: c.options[k] for k in names}) for c, names in combination)
+                impossible.append((" · ".join(map(str, asked_for)), str(reason)))
                 continue
             except BenchError as wrong:
                 problems.append(str(wrong))
@@ -171,6 +198,8 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
         for kind in ("corruption", "transform"):
             found[kind] = "+".join(map(str, getattr(cell, kind))) or "none"
         found |= {"trained_on": str(cell.trained_on or cell["dataset"]), "train_split": cell.splits["train"]}
+        if cell.mixture:
+            found["mixture"] = mixture_said(cell.mixture)
         found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
     else:
         found["budget.limit"] = numbers["limit"]
@@ -226,6 +255,7 @@ def _set(kind: str, text: str, registry: Registry, problems: list[str]) -> tuple
 
 def _cell(
     chosen: Mapping[str, Choice],
+    mixture: Sequence[Mapping[str, Choice]],
     corruption: tuple[Choice, ...] | None,
     transform: tuple[Choice, ...],
     seed: int,
@@ -242,20 +272,23 @@ def _cell(
 
     task_choice = choose("task", "ris")
     task = registry.build("task", task_choice)
-    dataset_choice = choose("dataset", "tabletop")
     trained_on = registry.resolve("dataset", Choice.parse(request.trained_on)) if request.trained_on else None
-    for used in filter(None, (dataset_choice, trained_on)):
-        if task_choice.name not in registry.get("dataset", used.name).factory.tasks:
-            raise Illegal(f"dataset {used.name} has no truth for task {task_choice.name}")
+    if mixture:
+        mine = [draft for draft in mixture if draft["task"] == task_choice]
+        if not mine:
+            tasks = ", ".join(str(draft["task"]) for draft in mixture)
+            raise BadOption(f"task {task_choice} is not among those that are trained together ({tasks})")
+        chosen = {"dataset": mine[0]["dataset"], **chosen, "encoding": mine[0]["encoding"]}
+        trained_on = mine[0]["dataset"] if mine[0]["dataset"] != chosen["dataset"] else None
+    dataset_choice = choose("dataset", "tabletop")
+    splits = train_splits(trained_on or dataset_choice, task_choice, request, registry, cards)
+    if task_choice.name not in registry.get("dataset", dataset_choice.name).factory.tasks:
+        raise Illegal(f"dataset {dataset_choice.name} has no truth for task {task_choice.name}")
     dataset = cards.dataset(dataset_choice)
     model_choice = choose("model", "tiny")
     model_class = registry.get("model", model_choice.name).factory
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
-    source = cards.dataset(trained_on) if trained_on else dataset
-    splits = {"train": request.train_split or source.default_split("train"), "stats": source.default_split("stats")}
-    if splits["train"] not in source.splits():
-        raise unknown(f"split of {(trained_on or dataset_choice).name}", splits["train"], source.splits())
     splits["eval"] = request.split if request.split is not None else dataset.default_split("eval")
     if splits["eval"] not in dataset.splits():
         raise unknown(f"split of {dataset_choice.name}", splits["eval"], dataset.splits())
@@ -270,7 +303,7 @@ def _cell(
 
     if task.reads != "drawing":
         raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
-    budget = _budget(request, model_choice.name, model_class)
+    budget = budget_of(request, model_choice.name, model_class)
     card = cards.model(model_choice)
     aug = choose("aug", "none")
     corrupts = registry.get("aug", aug.name).factory.corrupts
@@ -286,20 +319,9 @@ def _cell(
     }
     if chosen.get("noise", Choice(OWN)).name != OWN:
         choices["noise"] = choose("noise", OWN)
-    if corrupts:
-        corruption = (
-            corruption
-            if corruption is not None
-            else tuple(registry.resolve("corruption", Choice(name)) for name in task.corruptions)
-        )
-        if not corruption:
-            raise Illegal(f"aug {aug.name} corrupts targets, and --corruption none leaves it nothing to do")
-    else:
-        corruption = ()
-    check_sense(choices, corruption, transform, corrupts, task, registry, force=request.force)
     cell = Cell(
         choices,
-        corruption,
+        corruptions_of(task_choice, corruption, aug.name, registry) if corrupts and not mixture else (),
         splits,
         protocol,
         budget,
@@ -309,9 +331,15 @@ def _cell(
         request.read_at,
         request.precision,
         transform=transform,
+        mixture=parts(mixture, corruption, aug.name if corrupts else "", request, registry, cards),
     )
-    if request.train_split is not None and not request.force:
-        _require_apart(cell, registry.build("weights", cell["weights"]), cards)
+    for part in cell.parts():
+        about = registry.build("task", part["task"])
+        check_sense(part.choices, part.corruption, transform, corrupts, about, registry, force=request.force)
+        if request.train_split is not None and not request.force:
+            _require_apart(part, registry.build("weights", cell["weights"]), cards)
+        if mixture and part["task"] == task_choice:
+            cell = dataclasses.replace(cell, corruption=part.corruption)
     return cell
 
 
@@ -330,39 +358,3 @@ def _require_apart(cell: Cell, weights: Any, cards: Cards) -> None:
                 f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
                 f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
             )
-
-
-def _numbers(request: Request) -> Iterable[str]:
-    """What is wrong with the numbers that replace a budget's, wherever they were written."""
-    for name, value in request.overrides.items():
-        if value is None:
-            continue
-        flag = "--" + {"sampling_steps": "steps"}.get(name, name.replace("_", "-"))
-        if name == "lr" and not 0 < value < math.inf:
-            yield f"{flag} {value}: expected a number above 0"
-        if name == "ema" and not 0 <= value <= 1:
-            yield f"{flag} {value}: expected a decay from 0 to 1"
-        if name not in ("lr", "ema") and value < (least := 0 if name in ("warmup", "extra_steps") else 1):
-            yield f"{flag} {value}: expected {least} or more"
-
-
-def _budget(request: Request, model: str, model_class: Any) -> Budget:
-    if request.budget not in model_class.budgets:
-        raise unknown(f"budget of {model}", request.budget, model_class.budgets)
-    budget: Budget = model_class.budgets[request.budget]
-    changed = {k: v for k, v in request.overrides.items() if v is not None and getattr(budget, k) != v}
-    if "train_steps" in changed and budget.train_steps and request.overrides.get("warmup") is None:
-        changed["warmup"] = budget.warmup * changed["train_steps"] // budget.train_steps  # the same share of the steps
-    budget = dataclasses.replace(budget, **{name: changed.pop(name) for name in COMPARED if name in changed})
-    if changed:
-        # a figure made with other numbers than a budget's is not a figure of that budget
-        budget = dataclasses.replace(budget, name="custom", **changed)
-    if budget.train_steps and budget.warmup >= budget.train_steps:
-        raise BadOption(
-            f"the warm-up takes {budget.warmup} of {budget.train_steps} training steps, and the learning rate would "
-            "never fall; say a smaller --warmup"
-        )
-    return budget
-
-
-UNTRAINED = Budget("untrained", 0, 0, 0.0, 0, 0, None, 0, 0.0, 0)

@@ -74,14 +74,25 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """One task of a mixture as it was asked for. share: None where nobody said. dataset, encoding: "" for its own."""
+
+    task: str
+    share: float | None = None
+    dataset: str = ""
+    encoding: str = ""
+
+
+@dataclass(frozen=True)
 class Request:
     """What was asked for, before anything is known of plugins.
 
     axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption, transform: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given (`types.Budget`). read_at: "final", "best_on_stats" or "t=NNN".
     force: run what is refused as senseless. trained_on: the dataset that is trained on where it is not the one that is
-    judged on. train_split: the split that is trained on, None for its dataset's own. given: names of the other fields
-    that somebody wrote, rather than left as they are. The product of all alternatives is the grid.
+    judged on. train_split: the split that is trained on, None for its dataset's own. mixture: the tasks that are
+    trained together, each judged unless `axes` names some; empty where the judged one is trained. given: names of the
+    other fields that somebody wrote, rather than left as they are. The product of all alternatives is the grid.
     """
 
     axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -98,7 +109,35 @@ class Request:
     force: bool = False
     trained_on: str | None = None
     train_split: str | None = None
+    mixture: Sequence[Wanted] = ()
     given: frozenset[str] = frozenset()
+
+
+def parse_mixture(text: str) -> tuple[Wanted, ...]:
+    """`depth=0.3+semantic=0.7`, or `depth+semantic` for equal shares. Raises BadOption."""
+    found = []
+    for piece in text.split("+"):
+        name, said, share = piece.partition("=")
+        try:
+            found.append(Wanted(tidy(name), float(share) if said else None))
+        except ValueError:
+            raise BadOption(f"cannot read {piece!r}: write task=share, such as depth=0.3+semantic=0.7") from None
+    return tuple(found)
+
+
+def shares(mixture: Sequence[Wanted]) -> list[float]:
+    """The share of every task: what was said, or equal ones where nothing was. Raises BadOption."""
+    names, said = [wanted.task for wanted in mixture], [wanted.share for wanted in mixture]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadOption(f"a mixture names task {twice[0]} twice")
+    known = [share for share in said if share is not None]
+    if not known:
+        return [1 / len(mixture)] * len(mixture)
+    if len(known) < len(said):
+        raise BadOption("a mixture gives a share to every task, or to none for equal ones")
+    if not all(share > 0 for share in known) or abs(sum(known) - 1) > 1e-6:
+        raise BadOption(f"shares of a mixture are above 0 and add up to 1, met {' + '.join(f'{s:g}' for s in known)}")
+    return known
 
 
 def parse_seeds(texts: Sequence[str]) -> tuple[int, ...]:

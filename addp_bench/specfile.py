@@ -4,8 +4,9 @@
             aug: [none, linear], target: x0, seeds: 0..4, budget: standard}
     eval:  [{task: ris, dataset: tabletop, split: val, sampler: {ddim: {steps: 20}}, guidance: {image_text: {text: 3}}}]
 
-Wherever a plugin is named, a list makes a grid, and options stand in a mapping or behind colons. Several entries under
-`eval` judge what was trained once on several sets.
+Wherever a plugin is named, a list makes a grid, and options stand in a mapping or behind colons. Several tasks under
+`train` are learnt together by one model, each with its `share` of the samples. Several entries under `eval` judge what
+was trained once on several sets; one that names no task judges all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import yaml
 
 from addp_bench.errors import BadOption, BadRequest, unknown
-from addp_bench.spec import Choice, Request, parse_seeds, tidy
+from addp_bench.spec import Choice, Request, Wanted, parse_seeds, tidy
 
 TRAIN_AXES = ("model", "weights", "aug", "exposure", "target", "noise", "objective")
 EVAL_AXES = ("sampler", "guidance")
@@ -85,16 +86,23 @@ class _Reader:
         self.train = train
         tasks = self.mapping(train.get("tasks", {}), "train.tasks", None)
         parts = {
-            name: self.mapping(part or {}, f"train.tasks.{name}", ("dataset", "encoding"))
+            name: self.mapping(part or {}, f"train.tasks.{name}", ("dataset", "encoding", "share"))
             for name, part in tasks.items()
         }
-        if len(parts) != 1:
-            self.wrong("train.tasks", f"names {len(parts)} tasks; one task is trained at a time")
+        if not parts:
+            self.wrong("train.tasks", "names no task")
             return []
-        ((task, part),) = parts.items()
         axes = {kind: self.choices(train[kind], f"train.{kind}") for kind in TRAIN_AXES if kind in train}
-        axes["task"] = [task]
-        axes |= {kind: self.choices(part[kind], f"train.tasks.{task}.{kind}") for kind in part}
+        axes["task"] = list(parts)
+        mixture: tuple[Wanted, ...] = ()
+        alone: Mapping[str, Any] = {}  # what is said of a task that is trained alone
+        if len(parts) > 1:
+            mixture = tuple(self.wanted(name, part) for name, part in parts.items())
+        else:
+            ((task, alone),) = parts.items()
+            if "share" in alone:
+                self.wrong(f"train.tasks.{task}.share", "means something where several tasks are trained together")
+            axes |= {kind: self.choices(alone[kind], f"train.tasks.{task}.{kind}") for kind in alone if kind != "share"}
         numbers = {
             name: self.checked(f"train.{name}", functools.partial(number, train[name]))
             for name, number in NUMBERS.items()
@@ -108,14 +116,13 @@ class _Reader:
             "budget": str(train.get("budget", self.budget)),
             "precision": str(train.get("precision", "fp32")),
             "train_split": None if train.get("split") is None else str(train["split"]),
+            "mixture": mixture,
         }
         judged = top.get("eval") or [{}]
         if not isinstance(judged, list):
             self.wrong("eval", "must be a list, one entry for each set that is judged")
             return []
-        return [
-            self.judged(entry, f"eval[{i}]", axes, numbers, common, part, changes) for i, entry in enumerate(judged)
-        ]
+        return [self.judged(entry, f"eval[{i}]", axes, numbers, common, changes) for i, entry in enumerate(judged)]
 
     def judged(
         self,
@@ -124,14 +131,15 @@ class _Reader:
         axes: Mapping[str, list[str]],
         numbers: Mapping[str, Any],
         common: Mapping[str, Any],
-        part: Mapping[str, Any],
         changes: Mapping[str, Any],
     ) -> Request:
         known = ("task", "dataset", "split", "protocol", "limit", "steps", "read_at", "sampling_seed", *EVAL_AXES)
         entry = self.mapping(written, place, known)
-        if entry.get("task", axes["task"][0]) != axes["task"][0]:
-            self.wrong(f"{place}.task", f"is {entry['task']}, but {axes['task'][0]} is trained")
         mine = {kind: self.choices(entry[kind], f"{place}.{kind}") for kind in EVAL_AXES if kind in entry}
+        if entry.get("task", axes["task"][0]) not in axes["task"]:
+            self.wrong(f"{place}.task", f"is {entry['task']}, but {' and '.join(axes['task'])} is trained")
+        elif "task" in entry:
+            mine["task"] = [str(entry["task"])]
         steps = entry.get("steps")
         for text in mine.get("sampler", []):
             if "steps" in (sampler := Choice.parse(text)).options:  # written beside the sampler, it is the evaluation's
@@ -167,6 +175,20 @@ class _Reader:
             "given": said | given.pop("given", frozenset()),
         }
         return Request(**{**fields, **given})
+
+    def wanted(self, name: str, part: Mapping[str, Any]) -> Wanted:
+        """One task of a mixture; a list makes no grid here."""
+        place = f"train.tasks.{name}"
+        said = {kind: self.choices(part[kind], f"{place}.{kind}") for kind in ("dataset", "encoding") if kind in part}
+        for kind, several in said.items():
+            if len(several) != 1:
+                self.wrong(f"{place}.{kind}", f"names {len(several)}; a task of a mixture has one")
+        share = part.get("share")
+        return Wanted(
+            tidy(name),
+            self.checked(f"{place}.share", lambda: None if share is None else float(share)),
+            **{kind: several[0] for kind, several in said.items() if several},
+        )
 
     def mapping(self, written: Any, place: str, known: tuple[str, ...] | None) -> dict[str, Any]:
         if not isinstance(written, Mapping):

@@ -12,7 +12,7 @@ digests of the code that computes it and of its plugins, and the keys of its inp
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ class Planner:
 
     def _train(self, cell: Cell) -> Stage:
         weights = self.registry.build("weights", cell["weights"])
-        inputs = [self._latents(cell, "train", cell.budget.train_samples, targets=True)]
+        latents = [self._latents(part, "train", cell.budget.train_samples, targets=True) for part in cell.parts()]
+        inputs = [*latents]
         contribution: Any = None
         if weights.needs_contribution:
             found: list[Any] = []
@@ -115,13 +116,15 @@ class Planner:
                     target = self.registry.build("target", cell["target"])
                     weights.bind(self.visits.noise(cell), target, read)  # or refuses
                     found.append({"file": digest(read.to_json())})
-                else:
-                    measured, trained = self._twin(cell) if source is None else self._finished(source)
-                    samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
-                    inputs.append(self._contribution(measured, trained, weights, samples))
+                    continue
+                measured, trained = self._twin(cell) if source is None else self._finished(source)
+                samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
+                for part in measured.parts() if source is None else [measured]:
+                    inputs.append(self._contribution(part, trained, weights, samples))
                     found.append(inputs[-1].key)
             contribution = found[0] if len(found) == 1 else found
-        kinds = ("task", "encoding", "weights", "aug", "exposure", "target", "objective", "noise")
+        drawn = () if cell.mixture else ("task", "encoding")  # of a mixture, each of its parts has its own
+        kinds = (*drawn, "weights", "aug", "exposure", "target", "objective", "noise")
         used = {k: cell[k] for k in kinds if k in cell.choices}
         if not getattr(self.registry.get("exposure", used["exposure"].name).factory, "trains", True):
             used["exposure"] = self.registry.resolve("exposure", Choice("none"))
@@ -129,10 +132,11 @@ class Planner:
         if weights.needs_contribution:
             choices["weights"]["options"].pop("from", None)  # what it names is `contribution`
         b = cell.budget
+        corruptions = [c for part in cell.parts() for c in part.corruption]
         spec = {
             "schema": KEY_SCHEMA,
             "choices": choices,
-            "corruption": [by_content(c) for c in cell.corruption],
+            "corruption": [] if cell.mixture else [by_content(c) for c in cell.corruption],
             "transform": [by_content(c) for c in cell.transform],
             "model": self._model(cell),
             "budget": {
@@ -141,12 +145,12 @@ class Planner:
             "seed": cell.seed,
             "precision": cell.precision,
             "contribution": contribution,
-            "latents": inputs[0].key,
+            **({"mixture": _mixed(cell, latents)} if cell.mixture else {"latents": latents[0].key}),
             "code": code_digest("train"),
             "plugins": self._plugins(
                 [
                     *used.items(),
-                    *(("corruption", c) for c in cell.corruption),
+                    *(("corruption", c) for c in corruptions),
                     *(("transform", c) for c in cell.transform),
                 ]
             ),
@@ -159,7 +163,8 @@ class Planner:
             kind: self.registry.resolve(kind, Choice(name))
             for kind, name in (("weights", "uniform"), ("aug", "none"), ("exposure", "none"))
         }
-        twin = dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=())
+        mixture = tuple(dataclasses.replace(part, corruption=()) for part in cell.mixture)
+        twin = dataclasses.replace(cell, choices={**cell.choices, **plain}, corruption=(), mixture=mixture)
         return twin, self._train(twin)
 
     def _contribution(self, source: Cell, train: Stage, weights: Any, samples: int) -> Stage:
@@ -335,6 +340,20 @@ class Planner:
         if not (folder := Store(self.runs).folder(stage)).is_dir():
             raise BadData(f"cell {name}: {folder} is gone, and with it the network on which statistics are measured")
         return Cell.from_plain(provenance["cell"]), stage
+
+
+def _mixed(cell: Cell, latents: Sequence[Stage]) -> list[dict[str, Any]]:
+    """What the parts of a mixture are, in order. latents: of each."""
+    return [
+        {
+            "task": by_content(part.task),
+            "encoding": by_content(part.encoding),
+            "corruption": [by_content(c) for c in part.corruption],
+            "share": part.share,
+            "latents": stage.key,
+        }
+        for part, stage in zip(cell.mixture, latents)
+    ]
 
 
 def _existing(path: Path) -> Path:

@@ -222,8 +222,8 @@ def train(
                     write_bytes(checkpoint, content.getvalue())
                     wrote = time.monotonic() - saved
     write_bytes(folder / "denoiser.safetensors", save(trainer.weights()))
-    index = batches.latents.index
-    seen = {"samples": len(index.ids), "items": len(index.items), "steps": total}
+    indices = [source.latents.index for source in batches.sources]
+    seen = {"samples": sum(len(i.ids) for i in indices), "items": sum(len(i.items) for i in indices), "steps": total}
     write_json(folder / "log.json", {**seen, "loss": log, "visits": visits.tolist()})
     checkpoint.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from addp_bench import cache, evaluation, outcome
-from addp_bench.batches import Batches, Recipe
+from addp_bench.batches import Batches, Recipe, Source
 from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell
@@ -82,20 +82,34 @@ class Work:
         """Everything a training step is made of. Raises Degenerate or BadOption for weights."""
         noise, target = self.noise(cell, model), self.build("target", cell)
         objective = self.build("objective", cell)
-        corruptions, transforms = (
-            [self.registry.build(kind, choice) for choice in chosen]
-            for kind, chosen in (("corruption", cell.corruption), ("transform", cell.transform))
-        )
         return Recipe(
             noise,
             target,
             self.build("weights", cell).bind(noise, target, contribution),
             self.build("aug", cell),
-            corruptions,
             self.build("exposure", cell),
             objective.bind(model) if hasattr(objective, "bind") else objective,
-            transforms,
+            [self.registry.build("transform", choice) for choice in cell.transform],
         )
+
+    def sources(self, cell: Cell, stage: Stage) -> list[Source]:
+        """What a train stage learns from: its one task, or each of its mixture."""
+        found = []
+        parts, latents = cell.parts(), [s for s in stage.inputs if s.kind == "latents"]
+        for part, share, cached in zip(parts, [p.share for p in cell.mixture] or [1.0], latents):
+            samples, _ = self.samples(part, "train", cell.budget.train_samples)
+            found.append(
+                Source(
+                    cache.Latents.open(self.folder(cached)),
+                    samples,
+                    self.build("task", part),
+                    self.build("encoding", part),
+                    [self.registry.build("corruption", choice) for choice in part.corruption],
+                    share,
+                    part.name("task") if cell.mixture else "",
+                )
+            )
+        return found
 
     def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:
         """Finished predictions and an iterator over what they say."""
@@ -125,23 +139,13 @@ class Work:
             )
 
     def _train(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        latents = cache.Latents.open(self.folder(stage.input("latents")))
-        samples, _ = self.samples(cell, "train", cell.budget.train_samples)
+        sources = self.sources(cell, stage)
         model = self.model(cell)
         recipe = self.recipe(cell, model, self._measured(stage, cell))
-        photographs = len(set(latents.index.image_of))  # an epoch is every photograph once, whatever is said of it
+        # an epoch is every photograph once for each task, whatever is said of it
+        photographs = sum(len(set(source.latents.index.image_of)) for source in sources)
         budget = replace(cell.budget, train_steps=cell.budget.steps_for(photographs))
-        batches = Batches(
-            latents,
-            samples,
-            self.build("task", cell),
-            self.build("encoding", cell),
-            model,
-            recipe,
-            budget.batch_size,
-            cell.seed,
-            self.device,
-        )
+        batches = Batches(sources, model, recipe, budget.batch_size, cell.seed, self.device)
         label = f"training {cell.name('weights')} · {cell.name('aug')} · seed {cell.seed}"
 
         def logged(step: int, loss: float) -> None:
@@ -216,7 +220,7 @@ class Work:
         if stage.spec["contribution"] is None:
             return None
         measured = (self.folder(s) / "contribution.json" for s in stage.inputs if s.kind == "contribution")
-        sources = sources_of(cell["weights"].options.get("from")) or ("",)
+        sources = sources_of(cell["weights"].options.get("from")) or [""] * max(1, len(cell.mixture))
         return averaged([read_contribution(Path(s) if is_file(s) else next(measured)) for s in sources])
 
     def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
@@ -239,7 +243,8 @@ class Work:
             json.loads((self.folder(stage) / f"{name}.json").read_text()) for name in ("log", "timesteps")
         )
         measured = self._measured(stage, cell)
-        fingerprint = stage.input("latents").spec["data"]["fingerprint"]
+        latents = {s.spec["task"]["name"]: s for s in stage.inputs if s.kind == "latents"}
+        fingerprint = latents[cell.name("task")].spec["data"]["fingerprint"]
         return outcome.Taught(
             log["samples"], log["steps"], fingerprint, timesteps["mass"], measured.to_json() if measured else None
         )
@@ -262,6 +267,9 @@ def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[
     train = answers.input("train").spec
     model = {**train["model"]["choice"], "fingerprint": train["model"]["fingerprint"]}
     sets = {kind: train[kind] for kind in ("corruption", "transform")}
+    for part in train.get("mixture", ()):  # of several tasks, the one that is judged
+        if part["task"]["name"] == cell.name("task"):
+            sets |= {kind: part[kind] for kind in ("task", "encoding", "corruption")}
     found = {"model": model, **train["choices"], **answers.spec["choices"], **sets}
     if taught.contribution is not None:
         sources = train["contribution"] if isinstance(train["contribution"], list) else [train["contribution"]]

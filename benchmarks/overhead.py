@@ -21,7 +21,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from addp_bench import cache
-from addp_bench.batches import Batches
+from addp_bench.batches import Batches, Source
 from addp_bench.loading import load
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell, resolve
@@ -61,7 +61,7 @@ def training(bench: Bench, cell: Cell, latents: cache.Latents, asked: argparse.N
     recipe = bench.work.recipe(cell, ours, None)
     samples, _ = bench.work.samples(cell, "train", SAMPLES)
     task, encoding = bench.work.build("task", cell), bench.work.build("encoding", cell)
-    batches = Batches(latents, samples, task, encoding, ours, recipe, asked.batch, 0, torch.device("cpu"))
+    batches = Batches([Source(latents, samples, task, encoding)], ours, recipe, asked.batch, 0, torch.device("cpu"))
     trainer = Trainer(ours, recipe, cell.budget, "fp32")
 
     unet = theirs.network.train()

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from addp_bench import cache
-from addp_bench.batches import Batches
+from addp_bench.batches import Batches, Source
 from addp_bench.contribution import estimate, read_contribution
 from addp_bench.errors import BenchError
 from addp_bench.legality import Illegal
@@ -79,14 +79,16 @@ def measured(loaded: Loaded, folder: Path, name: str, asked: argparse.Namespace)
     recipe = bench.work.recipe(cell, model, read_contribution(statistics(folder)) if needs else None)
     samples, _ = bench.work.samples(cell, "train", SAMPLES)
     task, encoding = bench.work.build("task", cell), bench.work.build("encoding", cell)
-    batches = Batches(latents, samples, task, encoding, model, recipe, asked.batch, 0, torch.device("cpu"))
+    corruptions = [bench.work.registry.build("corruption", choice) for choice in cell.corruption]
+    source = Source(latents, samples, task, encoding, corruptions)
+    batches = Batches([source], model, recipe, asked.batch, 0, torch.device("cpu"))
     trainer = Trainer(model, recipe, cell.budget, "fp32")
 
     spent: Counter[str] = Counter()
     for method in ("draw", "combine"):
         watch(recipe.draws, method, "draws", spent)
     watch(recipe.aug, "strength", "corruption", spent)
-    for corruption in recipe.corruptions:
+    for corruption in corruptions:
         watch(corruption, "corrupt", "corruption", spent)
     watch(model.codec, "encode", "encoding", spent)
     watch(batches, "raw", "reading", spent)

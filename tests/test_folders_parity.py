@@ -186,7 +186,7 @@ class Unchanged:
 
 def recipe(model) -> Recipe:
     draws = VectorDraws("uniform", np.ones(1000), "probability", "prob", model.noise, Epsilon())
-    return Recipe(model.noise, Epsilon(), draws, None, (), Unchanged(), MSE())
+    return Recipe(model.noise, Epsilon(), draws, None, Unchanged(), MSE())
 
 
 def batch(device: str = "cpu") -> Batch:

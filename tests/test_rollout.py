@@ -115,7 +115,7 @@ def step(target, exposure, scale):
         shown.append(x)
         return scale * x
 
-    recipe = Recipe(NOISE, target, Uniform().bind(NOISE, target, None), NoAug(), [], exposure, Seen())
+    recipe = Recipe(NOISE, target, Uniform().bind(NOISE, target, None), NoAug(), exposure, Seen())
     model = SimpleNamespace(forward=forward, network=torch.nn.Identity(), codec=SimpleNamespace(decode=None))
     t = torch.tensor([0, 400, 999])
     draws = torch.zeros(3, 1) if getattr(exposure, "draws", 0) else None

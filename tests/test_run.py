@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from addp_bench import training
-from addp_bench.batches import Batch, Batches
+from addp_bench.batches import Batch, Batches, Source
 from addp_bench.cache import Latents
 from addp_bench.errors import BadRequest, StorageProblem
 from addp_bench.hookspecs import hookimpl
@@ -215,8 +215,8 @@ def test_a_sample_that_stands_in_a_batch_twice_draws_twice(sd15, tmp_path):
     model = work.model(cell)
     latents = Latents.open(at.folder(stage.input("latents")))
     recipe = work.recipe(cell, model, None)
-    parts = (latents, None, work.build("task", cell), work.build("encoding", cell), model, recipe)
-    batch = Batches(*parts, 7, 0, torch.device("cpu")).batch(0, None)
+    source = Source(latents, None, work.build("task", cell), work.build("encoding", cell))
+    batch = Batches([source], model, recipe, 7, 0, torch.device("cpu")).batch(0, [None])
     assert len({tuple(row.flatten().tolist()) for row in batch.eps}) == 7
     assert len(set(batch.t.tolist())) > 3
 

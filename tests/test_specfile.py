@@ -124,7 +124,10 @@ eval: [{stpes: 5}]
     [
         ("train: [", "is not YAML"),
         ("- 1", "must be a mapping, met list"),
-        ("train: {tasks: {ris: {}, depth: {}}}", "names 2 tasks"),
+        ("train: {tasks: {}}", "names no task"),
+        ("train: {tasks: {ris: {share: 0.5}}}", "share: means something where several tasks"),
+        ("train: {tasks: {ris: {share: half}, depth: {}}}", "train.tasks.ris.share: could not convert"),
+        ("train: {tasks: {ris: {dataset: [a, b]}, depth: {}}}", "train.tasks.ris.dataset: names 2"),
         ("train: !!python/object/apply:os.system [echo]", "is not YAML"),
     ],
 )

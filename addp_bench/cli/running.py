@@ -12,7 +12,7 @@ import click
 
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say
 from addp_bench.errors import BadOption, BadPlugin, BadRequest, BenchError, NothingSelected
-from addp_bench.spec import Request, parse_seeds
+from addp_bench.spec import Request, parse_mixture, parse_seeds
 
 if TYPE_CHECKING:
     from addp_bench.run import Bench, Finished
@@ -50,6 +50,11 @@ def request_options(command: F) -> F:
         *(
             click.option(f"--{kind}", multiple=True, metavar="NAME[:OPTION=VALUE...]", help=words)
             for kind, words in _AXES.items()
+        ),
+        click.option(
+            "--train",
+            metavar="TASK=SHARE+...",
+            help="Tasks that one model learns together, each judged unless --task names some; the judged one alone.",
         ),
         click.option(
             "--corruption",
@@ -273,6 +278,7 @@ def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
         "transform": given["transform"] or None,
         "seeds": parse_seeds(given["seed"]) or None,
         "force": given["force"] or None,
+        "mixture": parse_mixture(given["train"]) if given["train"] is not None else None,
         **{
             name: given[name]
             for name in ("sampling_seed", "budget", "split", "train_split", "protocol", "read_at", "precision")

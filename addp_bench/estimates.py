@@ -78,7 +78,8 @@ def units(stage: Stage) -> float:
     if stage.kind == "predict":
         return _samples(stage.input("latents")) * stage.spec["steps"]
     if stage.kind in ("contribution", "score") and cell.denoises:
-        return _samples(stage.inputs[0].input("latents"))
+        several = cell.ensemble if stage.kind == "score" else 1
+        return several * _samples(stage.inputs[0].input("latents"))
     return max(1, cell.budget.limit or 1000)
 
 

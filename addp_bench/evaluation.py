@@ -65,6 +65,7 @@ class Sampling:
     seed: int
     precision: str = "fp32"
     groups: int = GROUPS
+    member: int = 0  # of an ensemble; each starts from noise of its own
 
 
 def recorded(timesteps: Sequence[int], steps: int, groups: int = GROUPS) -> list[int]:
@@ -125,14 +126,15 @@ def _drawn(
     text = latents.embedding(items, model).to(device)
     denoise = guided(model, sampling.guidance, sampling.target, image, text, null_text, sampling.noise)
     denoise = exposed(denoise, sampling.exposure, sampling.noise, timesteps)
-    white = normal(shape, [("start", sampling.seed, name) for name in ids]).to(device)
+    again = ("member", sampling.member) if sampling.member else ()
+    white = normal(shape, [("start", sampling.seed, name, *again) for name in ids]).to(device)
     with torch.no_grad(), autocast(sampling.precision, device):
         visited = sampling.sampler.trajectory(
             denoise,
             begin(sampling.noise, white),
             sampling.noise,
             sampling.steps,
-            [("sampler", sampling.seed, name) for name in ids],
+            [("sampler", sampling.seed, name, *again) for name in ids],
         )
     x0 = torch.stack([visited[k].x0 for k in kept], 1).float().cpu()
     broken = (~torch.isfinite(x0)).flatten(1).any(1)
@@ -202,6 +204,19 @@ def answers(
                     drawing = of_sample[:, k]
                     prediction = encoding.decode(_resized(to_batch(drawing), size), photo, queries)
                     yield sample, item.sample, k, prediction, drawing
+
+
+def ensembled(
+    members: Sequence[Iterator[tuple[Sample, int, int, Any, np.ndarray]]], task: Task
+) -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
+    """What `answers` of several members give for the same samples in the same order, each prediction made of theirs.
+
+    The drawings are those of all members, one after the other.
+    """
+    for several in zip(*members, strict=True):
+        sample, index, k = several[0][:3]
+        prediction = task.ensemble([answer[3] for answer in several])  # type: ignore[attr-defined]  # optional
+        yield sample, index, k, prediction, np.concatenate([answer[4] for answer in several])
 
 
 def decode(

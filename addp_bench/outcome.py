@@ -62,6 +62,7 @@ def result(
         "seed": cell.seed,
         "sampling_steps": cell.budget.sampling_steps if cell.denoises else None,
         "sampling_seed": cell.sampling_seed if cell.denoises else None,
+        "ensemble": cell.ensemble if cell.denoises else None,
         "read_at": _read_at(cell, scores),
         "samples": {"asked": count, "scored": count, "failed": 0},
         "metrics": {m.id: _entry(m, statistics, np.ones((1, count))) for m in metrics},

@@ -38,8 +38,18 @@ class Reopened:
 
     def stage(self, kind: str) -> Stage:
         """The cell's own stage of a kind: the one its score rests on, not one of a source's."""
+        return self._finished(kind, self._spec("predict", self._predicted[0])[kind])
+
+    def members(self) -> list[Path]:
+        """Folders of the predictions its score rests on, one for each member of an ensemble."""
+        return [self.bench.folder(self._finished("predict", key)) for key in self._predicted]
+
+    @property
+    def _predicted(self) -> list[str]:
         score = next(spec for name, spec in self.specs.items() if name.startswith("score/"))
-        key = score["predict"] if kind == "predict" else self._spec("predict", score["predict"])[kind]
+        return [score["predict"]] if isinstance(score["predict"], str) else list(score["predict"])
+
+    def _finished(self, kind: str, key: str) -> Stage:
         found = Stage(kind, self._spec(kind, key))
         folder = self.bench.folder(found)
         if not folder.is_dir():
@@ -53,7 +63,8 @@ class Reopened:
         """What was drawn for these samples, at the step that was read.
 
         Raises BadData when they cannot be found any more, or the dataset is no longer the one that was judged on.
-        Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text.
+        Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text, and
+        shown: how the task pictures truth and prediction, where it does.
         """
         judged, there = self.record.result["dataset"], self.bench.work.build("dataset", self.cell).card().fingerprint
         if there != judged["fingerprint"]:
@@ -71,18 +82,26 @@ class Reopened:
         task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(self.record.result["protocol"]["settings"], cache.vocabulary(samples))
         encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
-        drawn = evaluation.Drawn.open(self.bench.folder(self.stage("predict")))
+        members = [evaluation.Drawn.open(folder) for folder in self.members()]
         read = self.record.result["read_at"]["index"]
         found = []
         for i in ids:
             sample = samples[place[i]]
-            x0 = torch.from_numpy(drawn.only(place[i])[:, read]).to(self.bench.device)
-            with torch.no_grad():
-                drawing = to_uint8(model.codec.decode(x0))
-            queries = cache.queries(encoding, sample, samples)
-            prediction = evaluation.decode(drawing, sample, queries, encoding, evaluator.drawing_size(sample))
-            found.append(self._picture(sample, prediction, drawing))
+            queries, size = cache.queries(encoding, sample, samples), evaluator.drawing_size(sample)
+            drawings = []
+            for drawn in members:
+                x0 = torch.from_numpy(drawn.only(place[i])[:, read]).to(self.bench.device)
+                with torch.no_grad():
+                    drawings.append(to_uint8(model.codec.decode(x0)))
+            predictions = [evaluation.decode(drawing, sample, queries, encoding, size) for drawing in drawings]
+            found.append(self._picture(sample, self._one(predictions), np.concatenate(drawings)))
         return found
+
+    def _one(self, predictions: Sequence[Any]) -> Any:
+        """One prediction of those of an ensemble's members."""
+        if len(predictions) == 1:
+            return predictions[0]
+        return self.bench.work.build("task", self.cell).ensemble(predictions)
 
     def answer(self, image: np.ndarray, text: str, seed: int = 0) -> tuple[np.ndarray, Any]:
         """Let the trained cell answer for any photograph (H, W, 3) uint8.
@@ -105,24 +124,33 @@ class Reopened:
         target, guidance = bench.work.build("target", cell), bench.work.build("guidance", cell)
         denoise = guided(model, guidance, target, condition, words, null, noise)
         denoise = exposed(denoise, bench.work.build("exposure", cell), noise, sampler.timesteps(noise, steps))
-        names = [("photo", seed, i) for i in range(k)]
-        white = normal(model.codec.shape(side, side), names).to(bench.device)
-        with torch.no_grad(), autocast(cell.precision, bench.device):
-            visited = sampler.trajectory(denoise, begin(noise, white), noise, steps, names)
-            kept = evaluation.recorded([step.t for step in visited], noise.steps)
-        with torch.no_grad():
-            drawing = to_uint8(model.codec.decode(visited[kept[self.record.result["read_at"]["index"]]].x0.float()))
+        read = self.record.result["read_at"]["index"]
+        drawings = []
+        for member in range(cell.ensemble):
+            names = [("photo", seed, i, *(("member", member) if member else ())) for i in range(k)]
+            white = normal(model.codec.shape(side, side), names).to(bench.device)
+            with torch.no_grad(), autocast(cell.precision, bench.device):
+                visited = sampler.trajectory(denoise, begin(noise, white), noise, steps, names)
+                kept = evaluation.recorded([step.t for step in visited], noise.steps)
+            with torch.no_grad():
+                drawings.append(to_uint8(model.codec.decode(visited[kept[read]].x0.float())))
         height, width = image.shape[:2]
-        return drawing, evaluation.decode(drawing, sample, queries, encoding, (height, width))
+        predictions = [evaluation.decode(drawing, sample, queries, encoding, (height, width)) for drawing in drawings]
+        return np.concatenate(drawings), self._one(predictions)
 
     def _asked(self, sample: Sample) -> dict[str, Any]:
         predictor = self.bench.work.build("model", self.cell)
         return self._picture(sample, evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed), None)
 
-    @staticmethod
-    def _picture(sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:
+    def _picture(self, sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:
         prediction = np.asarray(prediction.cpu()) if isinstance(prediction, torch.Tensor) else prediction
+        task = self.bench.work.build("task", self.cell)
+        shown = {}
+        if hasattr(task, "picture"):
+            both = {"truth": sample.truth, "prediction": prediction}
+            shown = {"shown": {name: task.picture(answer, sample.image) for name, answer in both.items()}}
         return {
+            **shown,
             "id": sample.id,
             "photo": sample.image,
             "drawing": drawing,

@@ -3,6 +3,7 @@ what its answers look like, failures included."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,8 +82,9 @@ def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> P
 
     pictures: mappings with "id", "photo" (H, W, 3) uint8, "truth" and "prediction" (masks (h, w) bool, or numbers
     (h, w) such as depth; None for an answer that failed), "text", "score" (in the headline's stored unit, or None),
-    "note", and perhaps "group": random, best or worst, and "drawing" (K, h, w, 3) uint8, of which the first is shown:
-    what the model painted. All of them may have another size than the photo.
+    "note", and perhaps "group": random, best or worst, "drawing" (K, h, w, 3) uint8: what the model painted, and
+    "shown": "truth" and "prediction" as pictures (h, w, 3) uint8, which then may be anything. All of them may have
+    another size than the photo.
 
     Raises BadData for a picture of another shape, StorageProblem when `out` cannot be written.
     """
@@ -214,7 +216,7 @@ def _grouped(pictures: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[st
             raise BadData(
                 f"picture {clean(str(picture['id']))}: photo is {photo.dtype} {photo.shape}, not (H, W, 3) uint8"
             )
-        for part in ("truth", "prediction"):
+        for part in ("truth", "prediction") if "shown" not in picture else ():
             if picture[part] is not None and np.ndim(picture[part]) != 2:
                 shape = np.shape(picture[part])
                 raise BadData(f"picture {clean(str(picture['id']))}: {part} has shape {shape}, expected (h, w)")
@@ -230,7 +232,7 @@ def _group(
     page.words(top + 0.2, heading, size=11, weight="bold")
     if group == "worst" and (said := _failures(record)):
         page.words(top + 0.2, said, MARGIN + page.width(heading, 11, "bold") + 0.15, size=8.5, color=RED)
-    if first and any(np.asarray(m["truth"]).dtype == bool for m in members):
+    if first and any("shown" not in m and np.asarray(m["truth"]).dtype == bool for m in members):
         said = "white and black line on an answer: the outline of the truth"
         page.words(top + 0.2, said, WIDTH - MARGIN, size=8, color=GREY, ha="right")
     top += 0.3
@@ -296,12 +298,14 @@ def _panels(page: _Page, picture: Mapping[str, Any], left: float, top: float) ->
 def _panel(axes: Axes, picture: Mapping[str, Any], name: str) -> None:
     photo = np.asarray(picture["photo"])
     if name in ("photo", "drawn by the model"):
-        _show(axes, photo if name == "photo" else np.asarray(picture["drawing"])[0])
+        _show(axes, photo if name == "photo" else tiled(np.asarray(picture["drawing"])))
         return
     shown = picture["truth" if name == "truth" else "prediction"]
     if shown is None:
         axes.set_facecolor("#F2F2F2")
         axes.text(0.5, 0.5, "no answer", ha="center", va="center", fontsize=8, color=RED, transform=axes.transAxes)
+    elif "shown" in picture:
+        _show(axes, picture["shown"]["truth" if name == "truth" else "prediction"])
     elif np.asarray(shown).dtype != bool:
         both = [np.asarray(p) for p in (picture["truth"], picture["prediction"]) if p is not None]
         low, high = min(np.nanmin(p) for p in both), max(np.nanmax(p) for p in both)
@@ -316,6 +320,16 @@ def _panel(axes: Axes, picture: Mapping[str, Any], name: str) -> None:
         )
         if name == "answer" and picture["truth"] is not None:
             _outline(axes, photo, np.asarray(picture["truth"]))
+
+
+def tiled(pictures: np.ndarray) -> np.ndarray:
+    """K pictures (K, H, W, 3) uint8 as one: row by row in a square of the least side, white where none is left."""
+    count, height, width, _ = pictures.shape
+    side = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / side)
+    whole = np.full((rows * side, height, width, 3), 255, np.uint8)
+    whole[:count] = pictures
+    return whole.reshape(rows, side, height, width, 3).swapaxes(1, 2).reshape(rows * height, side * width, 3)
 
 
 def _show(axes: Axes, photo: np.ndarray) -> None:

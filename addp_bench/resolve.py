@@ -34,10 +34,10 @@ class Cell:
     choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption and
     transform: in the order they are applied, empty when nothing is. protocol: its name; settings are the task's.
     budget: resolved, with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation
-    starts from. splits: by purpose ("train", "stats", "eval"). trained_on: the dataset of the first two where it is
-    not the judged one. mixture: the tasks that are trained together, none for one alone; the judged one stands among
-    `choices` too. options: which of all this was given and which defaulted (`origins`); says nothing of what the cell
-    is.
+    starts from. ensemble: how many answers, each from a start of its own, are made one. splits: by purpose
+    ("train", "stats", "eval"). trained_on: the dataset of the first two where it is not the judged one. mixture:
+    the tasks that are trained together, none for one alone; the judged one stands among `choices` too. options:
+    which of all this was given and which defaulted (`origins`); says nothing of what the cell is.
     """
 
     choices: Mapping[str, Choice]
@@ -53,6 +53,7 @@ class Cell:
     denoises: bool = True
     transform: tuple[Choice, ...] = ()
     mixture: tuple[Part, ...] = ()
+    ensemble: int = 1
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, purpose: str) -> Choice:
@@ -136,6 +137,8 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     problems: list[str] = []
     if request.read_at not in ("final", "best_on_stats") and not re.fullmatch(r"t=\d+", request.read_at):
         problems.append(f"--read-at {request.read_at}: expected final, best_on_stats or t=NNN")
+    if request.ensemble < 1:
+        problems.append(f"--ensemble {request.ensemble}: expected 1 answer or more")
     if request.precision not in PRECISIONS:
         problems.append(f"--precision {request.precision}: expected {' or '.join(PRECISIONS)}")
     problems += mistakes(request)
@@ -194,7 +197,7 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
     found |= {"split": cell.splits["eval"], "protocol": cell.protocol, "seed": cell.seed}
     numbers = dataclasses.asdict(cell.budget)
     if cell.denoises:
-        found |= {name: getattr(cell, name) for name in ("sampling_seed", "read_at", "precision")}
+        found |= {name: getattr(cell, name) for name in ("sampling_seed", "ensemble", "read_at", "precision")}
         for kind in ("corruption", "transform"):
             found[kind] = "+".join(map(str, getattr(cell, kind))) or "none"
         found |= {"trained_on": str(cell.trained_on or cell["dataset"]), "train_split": cell.splits["train"]}
@@ -303,6 +306,8 @@ def _cell(
 
     if task.reads != "drawing":
         raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
+    if request.ensemble > 1 and not hasattr(task, "ensemble"):
+        raise Illegal(f"task {task_choice.name} does not say how several answers become one; take --ensemble 1")
     budget = budget_of(request, model_choice.name, model_class)
     card = cards.model(model_choice)
     aug = choose("aug", "none")
@@ -331,6 +336,7 @@ def _cell(
         request.read_at,
         request.precision,
         transform=transform,
+        ensemble=request.ensemble,
         mixture=parts(mixture, corruption, aug.name if corrupts else "", request, registry, cards),
     )
     for part in cell.parts():

@@ -14,7 +14,18 @@ from addp_bench.spec import KINDS, Choice, tidy
 from addp_bench.store import canonical
 
 # What a condition may name beside kinds of plugins and `kind.option`.
-FIELDS = ("cell", "split", "protocol", "budget", "seed", "sampling_steps", "read_at", "precision", "train_steps")
+FIELDS = (
+    "cell",
+    "split",
+    "protocol",
+    "budget",
+    "seed",
+    "sampling_steps",
+    "ensemble",
+    "read_at",
+    "precision",
+    "train_steps",
+)
 TRAINED_ON = "trained_on"  # the dataset of the training, named and with options as kinds are
 # Order of the columns that tell rows apart.
 AXES = (
@@ -174,6 +185,7 @@ class Row:
         numbers = {
             "sampling steps": result["sampling_steps"],
             "sampling seed": result.get("sampling_seed"),
+            "ensemble": (result.get("ensemble") or 1) if result["sampling_steps"] else None,
             "read at": (result["read_at"] or {}).get("rule"),
             **{f"train {name.replace('_', ' ')}": value for name, value in (result["training"] or {}).items()},
         }
@@ -211,6 +223,7 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
 def _row_key(record: Record) -> str:
     result = record.result
     parts = {name: result.get(name) for name in ("choices", "training", "sampling_steps", "sampling_seed")}
+    parts["ensemble"] = result.get("ensemble") or 1
     rule = (result["read_at"] or {}).get("rule")
     return canonical([_scored_as(record), result["budget"], result["samples"]["asked"], rule, parts])
 

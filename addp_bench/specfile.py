@@ -32,6 +32,7 @@ FIELDS = (
     "protocol",
     "read_at",
     "sampling_seed",
+    "ensemble",
     "train_split",
 )  # of Request
 NUMBERS: Mapping[str, Callable[[Any], Any]] = {
@@ -133,7 +134,18 @@ class _Reader:
         common: Mapping[str, Any],
         changes: Mapping[str, Any],
     ) -> Request:
-        known = ("task", "dataset", "split", "protocol", "limit", "steps", "read_at", "sampling_seed", *EVAL_AXES)
+        known = (
+            "task",
+            "dataset",
+            "split",
+            "protocol",
+            "limit",
+            "steps",
+            "read_at",
+            "sampling_seed",
+            "ensemble",
+            *EVAL_AXES,
+        )
         entry = self.mapping(written, place, known)
         mine = {kind: self.choices(entry[kind], f"{place}.{kind}") for kind in EVAL_AXES if kind in entry}
         if entry.get("task", axes["task"][0]) not in axes["task"]:
@@ -171,6 +183,7 @@ class _Reader:
             "protocol": entry.get("protocol"),
             "read_at": str(entry.get("read_at", "final")),
             "sampling_seed": self.checked(f"{place}.sampling_seed", lambda: int(entry.get("sampling_seed", 0))),
+            "ensemble": self.checked(f"{place}.ensemble", lambda: int(entry.get("ensemble", 1))),
             "trained_on": trained_on,
             "given": said | given.pop("given", frozenset()),
         }

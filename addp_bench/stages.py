@@ -77,18 +77,8 @@ class Planner:
         self._require_trainable(cell)
         self.visits.require_reading(cell)
         train = self._train(cell)
-        budget = cell.budget
-        predict = self._predict(
-            cell,
-            train,
-            purpose="eval",
-            limit=budget.limit,
-            steps=budget.sampling_steps,
-            sampler=cell["sampler"],
-            guidance=cell["guidance"],
-            exposure=cell["exposure"],
-        )
-        return Plan(cell, self._score(cell, predict))
+        predicts = [self._own(cell, train, "eval", cell.budget.limit, member) for member in range(cell.ensemble)]
+        return Plan(cell, self._score(cell, *predicts))
 
     def _require_trainable(self, cell: Cell) -> None:
         noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
@@ -205,8 +195,9 @@ class Planner:
         guidance: Choice,
         exposure: Choice,
         groups: int = GROUPS,
+        member: int = 0,
     ) -> Stage:
-        """groups: equal blocks of timesteps, of each of which the last answer is kept."""
+        """groups: equal blocks of timesteps, of each of which the last answer is kept. member: of an ensemble."""
         latents = self._latents(cell, purpose, limit, targets=False)
         chosen = {"sampler": sampler, "guidance": guidance, "exposure": exposure}
         spec = {
@@ -216,6 +207,7 @@ class Planner:
             "groups": groups,
             "choices": {kind: by_content(choice) for kind, choice in chosen.items()},
             "sampling_seed": cell.sampling_seed,
+            **({"member": member} if member else {}),  # the first answer is that of a cell without an ensemble
             "code": code_digest("predict"),
             "plugins": self._plugins(chosen.items()),
         }
@@ -233,34 +225,37 @@ class Planner:
         }
         return Stage("answers", spec, context=self._context(cell))
 
-    def _score(self, cell: Cell, predict: Stage) -> Stage:
+    def _score(self, cell: Cell, *predicts: Stage) -> Stage:
+        """predicts: the answers of every member of an ensemble."""
         task = self.registry.build("task", cell["task"])
-        inputs = [predict]
+        inputs = [*predicts]
         if cell.read_at == "best_on_stats":
-            inputs.append(self._reading(cell, predict))
+            # the cell's own predictions on the split that is kept for such choices, of one member
+            inputs.append(self._own(cell, predicts[0].input("train"), "stats", cell.budget.stats_samples))
         spec = {
-            "predict": predict.key,
+            "predict": predicts[0].key if len(predicts) == 1 else [predict.key for predict in predicts],
             "task": by_content(cell["task"]),
             "protocol": {"name": cell.protocol, "settings": dict(task.protocols()[cell.protocol])},
             "read_at": cell.read_at,
-            "reading": inputs[1].key if len(inputs) > 1 else None,
+            "reading": inputs[-1].key if cell.read_at == "best_on_stats" else None,
             "budget": cell.budget.name,
             "code": code_digest("score"),
             "plugins": self._plugins([("task", cell["task"])]),
         }
         return Stage("score", spec, tuple(inputs), context=self._context(cell))
 
-    def _reading(self, cell: Cell, predict: Stage) -> Stage:
-        """The cell's own predictions on the `stats` split, on which the timestep that is read is chosen."""
+    def _own(self, cell: Cell, train: Stage, purpose: str, limit: int | None, member: int = 0) -> Stage:
+        """The cell's predictions as its evaluation samples them."""
         return self._predict(
             cell,
-            predict.input("train"),
-            purpose="stats",
-            limit=cell.budget.stats_samples,
+            train,
+            purpose=purpose,
+            limit=limit,
             steps=cell.budget.sampling_steps,
             sampler=cell["sampler"],
             guidance=cell["guidance"],
             exposure=cell["exposure"],
+            member=member,
         )
 
     def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool) -> Stage:

@@ -111,14 +111,14 @@ class Work:
             )
         return found
 
-    def answers(self, cell: Cell, predict: Stage, drawing_size: Callable) -> tuple[evaluation.Drawn, Iterator]:
-        """Finished predictions and an iterator over what they say."""
-        drawn = evaluation.Drawn.open(self.folder(predict))
-        samples, _ = self.samples(cell, predict.context["purpose"], None)
-        found = evaluation.answers(
-            drawn, samples, self.build("encoding", cell), self.model(cell), self.device, drawing_size
-        )
-        return drawn, found
+    def answers(self, cell: Cell, predicts: Sequence[Stage], drawing_size: Callable) -> tuple[Sequence[int], Iterator]:
+        """Timesteps of finished predictions, and an iterator over what they say. predicts: of each member."""
+        several = [evaluation.Drawn.open(self.folder(predict)) for predict in predicts]
+        samples, _ = self.samples(cell, predicts[0].context["purpose"], None)
+        encoding, model = self.build("encoding", cell), self.model(cell)
+        found = [evaluation.answers(d, samples, encoding, model, self.device, drawing_size) for d in several]
+        whole = found[0] if len(found) == 1 else evaluation.ensembled(found, self.build("task", cell))
+        return several[0].timesteps, whole
 
     # ------------------------------------------------------------------ the kinds of stage, as the data travels
 
@@ -169,17 +169,17 @@ class Work:
             stage.spec["sampling_seed"],
             cell.precision,
             stage.spec["groups"],
+            stage.spec.get("member", 0),
         )
         with self.progress.bar(f"sampling {len(latents)} answers in {stage.spec['steps']} steps") as tell:
             evaluation.predict(folder, latents, model, sampling, self.device, tell, self.batch)
 
     def _contribution(self, stage: Stage, cell: Cell, folder: Path) -> None:
-        predict = stage.input("predict")
-        drawn, found = self.answers(cell, predict, lambda sample: None)
+        timesteps, found = self.answers(cell, [stage.input("predict")], lambda sample: None)
         task, side = self.build("task", cell), self.model(cell).resolution
-        quality = evaluation.qualities(found, task, len(drawn.timesteps), side)
+        quality = evaluation.qualities(found, task, len(timesteps), side)
         steps = self.noise(cell, self.model(cell)).steps
-        measured = estimate(quality, drawn.timesteps, steps=steps, **stage.spec["settings"])
+        measured = estimate(quality, timesteps, steps=steps, **stage.spec["settings"])
         np.save(folder / "quality.npy", quality)
         write_json(folder / "contribution.json", measured.to_json())
 
@@ -191,10 +191,9 @@ class Work:
         samples, count = self.samples(cell, "eval", cell.budget.limit)
         evaluator = task.evaluator(stage.spec["protocol"]["settings"], cache.vocabulary(samples))
         if cell.denoises:
-            predict = stage.inputs[0]
-            drawn, found = self.answers(cell, predict, evaluator.drawing_size)
-            read = self._reading(stage, cell, drawn, evaluator)
-            scores = evaluation.score(found, evaluator, drawn.timesteps, read)
+            timesteps, found = self.answers(cell, stage.inputs[: cell.ensemble], evaluator.drawing_size)
+            read = self._reading(stage, cell, timesteps, evaluator)
+            scores = evaluation.score(found, evaluator, timesteps, read)
         else:
             predictor = self.registry.build("model", cell["model"])
             with self.progress.bar(f"asking {cell.name('model')}") as tell:
@@ -204,14 +203,13 @@ class Work:
         write_bytes(folder / STATISTICS, scores.statistics.packed())
         write_json(folder / "result.json", self._result(stage, cell, evaluator.metrics, scores))
 
-    def _reading(self, stage: Stage, cell: Cell, drawn: evaluation.Drawn, evaluator: Any) -> int:
+    def _reading(self, stage: Stage, cell: Cell, timesteps: Sequence[int], evaluator: Any) -> int:
         headline = evaluator.metrics[0]
         curve = None
         if cell.read_at == "best_on_stats":
-            on_stats, found = self.answers(cell, stage.inputs[1], evaluator.drawing_size)
-            last = len(on_stats.timesteps) - 1
-            curve = evaluation.score(found, evaluator, on_stats.timesteps, last).curve[headline.id]
-        return evaluation.reading(cell.read_at, drawn.timesteps, curve, headline.higher_is_better)
+            on_stats, found = self.answers(cell, stage.inputs[cell.ensemble :], evaluator.drawing_size)
+            curve = evaluation.score(found, evaluator, on_stats, len(on_stats) - 1).curve[headline.id]
+        return evaluation.reading(cell.read_at, timesteps, curve, headline.higher_is_better)
 
     # ------------------------------------------------------------------ what a finished stage says
 

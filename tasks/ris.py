@@ -13,10 +13,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pydantic
+from PIL import Image
 
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
@@ -94,6 +96,7 @@ class Ris:
     reads: ClassVar[str] = "drawing"
     corruptions: ClassVar[Sequence[str]] = ("location", "shape", "color")
     encoding: ClassVar[str] = "red_mask"
+    suffix: ClassVar[str] = ".png"
     forbids: ClassVar[Mapping[str, str]] = {
         "mirror": "expressions say left and right, and a mirrored photograph makes them wrong",
         "crop": "expressions compare objects (the largest, the second from the left), and a crop may remove some",
@@ -125,6 +128,30 @@ class Ris:
             raise BadPrediction(f"cannot compare a mask of {_size(predicted)} with a truth of {_size(true)}")
         intersection, union = overlap(predicted, true)
         return intersection / union if union else float(self.no_target)
+
+    def ensemble(self, predictions: Sequence[Any]) -> np.ndarray:
+        """The pixels that more than half of several masks hold (`majority`)."""
+        return majority(predictions)
+
+    def write(self, prediction: Any, path: Path) -> None:
+        """A mask (H, W) as a PNG: 255 where the object is, 0 elsewhere."""
+        Image.fromarray(_mask(prediction, "a prediction").astype(np.uint8) * 255).save(path, "PNG")
+
+    def read(self, path: Path, sample: Sample) -> np.ndarray:
+        """The mask (H, W) of an image of one channel (or of equal ones): 0 is background, one other value the object.
+
+        Raises BadData for a file that is no image, and for an image of more values.
+        """
+        try:
+            with Image.open(path) as picture:
+                values = np.asarray(picture.convert("L") if picture.mode in ("P", "RGB") else picture)
+        except (OSError, Image.DecompressionBombError) as wrong:
+            raise BadData(f"sample {sample.id}: {path} is no image of a mask ({wrong})") from wrong
+        found = np.unique(values[values != 0])
+        if values.ndim != 2 or len(found) > 1:
+            what = f"shape {values.shape}" if values.ndim != 2 else f"{len(found) + 1} values"
+            raise BadData(f"sample {sample.id}: {path} has {what}; a mask is one channel of 0 and one other value")
+        return np.asarray(values != 0)
 
     def protocols(self) -> Mapping[str, Mapping[str, Any]]:
         """Every protocol with all its settings."""

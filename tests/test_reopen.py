@@ -60,6 +60,21 @@ def test_a_photograph_that_is_none_is_named(tmp_path):
         read_photo(tmp_path / "none.png")
 
 
+def test_predict_draws_for_a_photograph_and_writes_what_it_read(finished, shell, tmp_path):
+    at, record = finished
+    photo, drawn, mask = (tmp_path / f"{name}.png" for name in ("photo", "drawn", "mask"))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8)).save(photo)
+    asked = ("predict", "--cell", record.id, "--image", photo, "--text", "the green square", "--plugin", bench.DOTS)
+    code, out, err = shell(*asked, "--runs", at.runs.root, "--out", drawn, "--answer", mask)
+    assert (code, out.splitlines()) == (0, [f"drawn into {drawn}", f"answered in {mask}"]), err
+    assert np.asarray(Image.open(drawn)).shape == (40, 56, 3)
+    expected = Reopened(record, at).answer(read_photo(photo), "the green square")[1]
+    assert np.array_equal(np.asarray(Image.open(mask)) > 0, np.asarray(expected))
+    code, _, err = shell(*asked, "--runs", at.runs.root, "--out", drawn, "--answer", tmp_path / "mask.npy")
+    assert code == 2
+    assert "task ris writes .png files" in err
+
+
 def test_predictions_that_were_cleared_away_are_said_to_be_gone(sd15, tmp_path):
     at, (plan,), done = bench.run(bench.request(sd15), tmp_path)
     at.runs.discard(plan.score.inputs[0])

@@ -118,13 +118,29 @@ def test_answers_that_score_nothing_are_counted_and_those_without_a_score_explai
 
 
 def test_what_the_model_painted_stands_between_truth_and_answer(full, tmp_path, monkeypatch):
-    green = np.zeros((2, 16, 16, 3), np.uint8)
+    green = np.zeros((1, 16, 16, 3), np.uint8)
     green[0, ..., 1] = 255
     out = sheet(full, [picture(drawing=green)], tmp_path / "drawn.png")
     assert coloured(out, "#00ff00") == pytest.approx((200 * report.SIDE) ** 2, rel=0.05)
     said = [text for text, _ in words(monkeypatch, full, [picture(drawing=green)], tmp_path / "a.png")]
     named = [text for text in said if text in ("photo", "truth", "drawn by the model", "answer")]
     assert named == ["photo", "truth", "drawn by the model", "answer"]
+
+
+def test_several_drawings_are_laid_out_row_by_row():
+    five = np.stack([np.full((2, 3, 3), k, np.uint8) for k in range(5)])
+    whole = report.tiled(five)
+    assert whole.shape == (4, 9, 3)
+    assert whole[::2, ::3, 0].tolist() == [[0, 1, 2], [3, 4, 255]]
+    assert np.array_equal(report.tiled(five[:1]), five[0])
+
+
+def test_what_a_task_pictures_itself_is_shown_as_it_is_and_may_stand_for_anything(full, tmp_path):
+    cyan, magenta = (np.full((20, 20, 3), colour, np.uint8) for colour in ((0, 255, 255), (255, 0, 255)))
+    boxes = {"truth": object(), "prediction": object(), "shown": {"truth": cyan, "prediction": magenta}}
+    out = sheet(full, [picture(**boxes)], tmp_path / "shown.png")
+    for colour in ("#00ffff", "#ff00ff"):
+        assert coloured(out, colour) == pytest.approx((200 * report.SIDE) ** 2, rel=0.05)
 
 
 # ------------------------------------------------------------------------------------------------ nothing collides

@@ -246,6 +246,28 @@ def test_truths_are_collated_to_a_batch_of_bools():
 # ------------------------------------------------------------------------------------------------ votes
 
 
+def test_masks_are_written_and_read_as_other_programs_do(tmp_path):
+    mask = np.random.default_rng(0).random((5, 7)) > 0.5
+    sample = Sample("a", "a", np.zeros((5, 7, 3), np.uint8), mask)
+    RIS.write(mask, tmp_path / "mask.png")
+    assert set(np.unique(np.asarray(Image.open(tmp_path / "mask.png")))) == {0, 255}
+    assert np.array_equal(RIS.read(tmp_path / "mask.png", sample), mask)
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "ones.png")
+    Image.fromarray(mask).save(tmp_path / "bits.png")
+    Image.fromarray(np.repeat(mask[..., None] * np.uint8(255), 3, 2)).save(tmp_path / "colour.png")
+    for name in ("ones", "bits", "colour"):
+        assert np.array_equal(RIS.read(tmp_path / f"{name}.png", sample), mask), name
+
+
+def test_a_file_that_is_no_mask_is_refused_with_the_name_of_the_sample(tmp_path):
+    sample = Sample("a/1", "a", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), bool))
+    (tmp_path / "text.png").write_text("no image")
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(tmp_path / "soft.png")
+    for name, why in (("text", "is no image of a mask"), ("soft", "has 16 values"), ("gone", "is no image of a mask")):
+        with pytest.raises(BadData, match=f"sample a/1: .*{name}.png {why}"):
+            RIS.read(tmp_path / f"{name}.png", sample)
+
+
 def test_a_majority_of_masks_by_hand_and_a_tie_is_background():
     one, two, three = [[1, 1, 0, 0]], [[1, 0, 1, 0]], [[1, 0, 0, 1]]
     assert majority([one, two, three]).tolist() == [[True, False, False, False]]

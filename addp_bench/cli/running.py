@@ -70,6 +70,7 @@ def request_options(command: F) -> F:
         ),
         click.option("--seed", "--seeds", "seed", multiple=True, metavar="N|A..B", help="Training seeds; 0..4 has 4."),
         click.option("--sampling-seed", type=click.IntRange(0), help="Of the evaluation; 0."),
+        click.option("--ensemble", type=click.IntRange(1), help="Answers to each question that are made one; 1."),
         click.option(
             "--budget",
             help="How much a cell may spend: quick, standard or paper; quick, and standard where cuda computes.",
@@ -166,8 +167,17 @@ def run(**given: Any) -> int:
 @click.option("--cell", required=True, help="Id of a finished cell, or the beginning of it.")
 @click.option("--image", required=True, type=click.Path(path_type=Path), help="A photograph.")
 @click.option("--text", default="", help="Words that say what is asked for.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The drawn answer, as PNG.")
-@click.option("--mask", type=click.Path(path_type=Path, dir_okay=False), help="The mask read from it, as PNG.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The drawn answer, as PNG; several side by side.",
+)
+@click.option(
+    "--answer",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What is read from it, as the task writes it: a mask as PNG, a depth map as .npy, ...",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise it starts from.")
 @place_options
 @plugin_options
@@ -187,19 +197,19 @@ def predict(**given: Any) -> None:
     photo = read_photo(given["image"])
     bench = _bench(given, _device(given["device"]))
     record = records.find(records.load_all(bench.runs.root).records, given["cell"])
-    drawing, prediction = Reopened(record, bench).answer(photo, given["text"], given["seed"])
-    if len(drawing) != 1:
-        raise BadOption(f"cell {record.id} draws {len(drawing)} pictures for one photograph; predict shows one")
-    mask = np.asarray(prediction)
-    if given["mask"] is not None and mask.dtype != bool:
-        raise BadOption(f"--mask: what cell {record.id} predicts is not a mask")
+    reopened, file = Reopened(record, bench), given["answer"]
+    task = bench.work.build("task", reopened.cell)
+    if file is not None and file.suffix != (suffix := getattr(task, "suffix", None)):
+        raise BadOption(f"--answer {file}: task {reopened.cell.name('task')} writes {suffix or 'no'} files")
+    drawing, prediction = reopened.answer(photo, given["text"], given["seed"])
     given["out"].parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(drawing[0]).resize(photo.shape[1::-1], Image.Resampling.BILINEAR).save(given["out"], "PNG")
+    side = [Image.fromarray(one).resize(photo.shape[1::-1], Image.Resampling.BILINEAR) for one in drawing]
+    Image.fromarray(np.concatenate([np.asarray(one) for one in side], 1)).save(given["out"], "PNG")
     say(f"drawn into {given['out']}")
-    if given["mask"] is not None:
-        given["mask"].parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(mask).save(given["mask"], "PNG")
-        say(f"mask of {mask.mean():.1%} of the photograph in {given['mask']}")
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        task.write(prediction, file)
+        say(f"answered in {file}")
 
 
 def _bench(given: Mapping[str, Any], device: str) -> Bench:
@@ -281,7 +291,16 @@ def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
         "mixture": parse_mixture(given["train"]) if given["train"] is not None else None,
         **{
             name: given[name]
-            for name in ("sampling_seed", "budget", "split", "train_split", "protocol", "read_at", "precision")
+            for name in (
+                "sampling_seed",
+                "ensemble",
+                "budget",
+                "split",
+                "train_split",
+                "protocol",
+                "read_at",
+                "precision",
+            )
         },
     }
     changes = {name: value for name, value in said.items() if value is not None}

@@ -375,6 +375,7 @@ class Predictor(Protocol):
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
         """A prediction for one sample of a task.
 
+        *Optional* `bind(task, name) -> Predictor`, called once before it is asked: gives the predictor for a task.
         `uses_truth` (*optional*, default False) marks those that look. `random` (*optional*, default True): whether the
         generator can change an answer; where it cannot, seeds are not multiplied.
         """

@@ -139,7 +139,7 @@ class Reopened:
         return np.concatenate(drawings), self._one(predictions)
 
     def _asked(self, sample: Sample) -> dict[str, Any]:
-        predictor = self.bench.work.build("model", self.cell)
+        predictor = self.bench.work.predictor(self.cell)
         return self._picture(sample, evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed), None)
 
     def _picture(self, sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:

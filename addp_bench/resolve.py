@@ -300,6 +300,8 @@ def _cell(
         raise unknown(f"protocol of {task_choice.name}", protocol, task.protocols())
 
     if not model_class.denoises:
+        if hasattr(model_class, "card"):
+            cards.model(model_choice)  # or says what is missing
         budget = dataclasses.replace(UNTRAINED, limit=request.overrides.get("limit"))
         seed = seed if getattr(model_class, "random", True) else 0
         return Cell(choices, (), {"eval": splits["eval"]}, protocol, budget, seed, denoises=False)

@@ -26,7 +26,7 @@ from addp_bench.training import Trainer, train
 if TYPE_CHECKING:
     import pluggy
 
-    from addp_bench.protocols import DenoisingModel, Metric, Samples
+    from addp_bench.protocols import DenoisingModel, Metric, Predictor, Samples
     from addp_bench.registry import Registry
 
 
@@ -68,6 +68,14 @@ class Work:
         model.network.load_state_dict(load_file(self.folder(stage) / "denoiser.safetensors"))
         model.network.eval()
         return model
+
+    def predictor(self, cell: Cell) -> Predictor:
+        """A model that answers without being sampled, ready to be asked."""
+        built: Any = self.build("model", cell)
+        predictor: Predictor = built
+        if hasattr(built, "bind"):
+            predictor = built.bind(self.build("task", cell), cell.name("task"))
+        return predictor
 
     def noise(self, cell: Cell, model: DenoisingModel) -> Any:
         return self.build("noise", cell) if "noise" in cell.choices else model.noise
@@ -195,7 +203,7 @@ class Work:
             read = self._reading(stage, cell, timesteps, evaluator)
             scores = evaluation.score(found, evaluator, timesteps, read)
         else:
-            predictor = self.registry.build("model", cell["model"])
+            predictor = self.predictor(cell)
             with self.progress.bar(f"asking {cell.name('model')}") as tell:
                 scores = evaluation.score_naive(
                     predictor, samples, count, cell.name("task"), cell.seed, evaluator, tell

@@ -141,6 +141,11 @@ def run(**given: Any) -> int:
       addp-bench run --task ris --weights uniform --weights perception_stats --aug none --aug linear --seeds 0..2
       addp-bench run --task ris --dataset refcoco:path=DIR --model instruct_pix2pix:path=DIR --budget standard
     """
+    return carry_out(given)
+
+
+def carry_out(given: Mapping[str, Any]) -> int:
+    """Run what the options of `run` ask for; the exit code."""
     bench, plans, impossible = prepare(given)
     progress = bench.progress
     for what, why in impossible:

@@ -116,7 +116,9 @@ def read_contribution(file: Path) -> Contribution:
     """
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as broken:
+    except OSError as missing:
+        raise BadData(f"{file}: cannot read contribution statistics: {missing.strerror}") from missing
+    except ValueError as broken:
         raise BadData(f"{file}: cannot read contribution statistics: {broken}") from broken
     if isinstance(plain, dict) and isinstance(result := plain.get("result"), dict):
         plain = result.get("contribution")

@@ -148,7 +148,10 @@ def _bound(choice: Choice, strategy: Any, given: Setting, records: Sequence[Reco
             raise BadOption(f"needs a measurement of cell {clean(cells[0])}, which a run makes; from=FILE.json has one")
         files = " and ".join(Path(source).name for source in sources)
         return strategy.bind(given.noise, given.target, None), f"statistics of {files}"
-    refused = f"needs a measurement, and no record under {given.runs} holds statistics"
+    refused = (
+        f"needs a measurement, and no record under {given.runs} holds statistics; run a cell with it, name another "
+        "--runs DIR, or say from=FILE.json"
+    )
     for record in records:
         try:
             measured = Contribution.from_json(record.result["contribution"], f"record {record.id}")

@@ -61,7 +61,8 @@ def _check_goal(name: Mapping[str, str], corrupts: bool, registry: Registry) -> 
     if corrupts and not whole:
         raise Illegal(
             f"target {name['target']} with aug {name['aug']} trains the model to draw the corrupted "
-            "answer; take --target x0 (the default there), or --force to see it fail"
+            "answer; take --target x0 (the default there), or --force to see it fail (with --noise scaled_linear where "
+            "the model's schedule ends without signal)"
         )
     if retargets and not whole:
         raise Illegal(

@@ -7,6 +7,7 @@ constructor: their types are its annotations, their words are the lines `name: t
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,10 @@ class Option:
     def type_name(self) -> str:
         """The annotation as a person writes it: `float`, `str | None`."""
         a = self.annotation
+        if typing.get_origin(a) is typing.Annotated:
+            a = typing.get_args(a)[0]
+        if typing.get_origin(a) is typing.Literal:
+            return " or ".join(str(value) for value in typing.get_args(a))
         return a.__name__ if isinstance(a, type) else str(a).replace("typing.", "")
 
 
@@ -55,7 +60,7 @@ class Entry:
         """Options in the order of the constructor; a trailing underscore (`from_`) is not part of an option's name."""
         words = option_words(inspect.getdoc(self.factory) or "")
         try:
-            hints = typing.get_type_hints(_constructor(self.factory))
+            hints = typing.get_type_hints(_constructor(self.factory), include_extras=True)
         except (
             Exception
         ) as broken:  # an annotation that cannot be evaluated is the author's mistake, whatever its class
@@ -201,9 +206,18 @@ def _typed(entry: Entry, option: Option, value: Any) -> Any:
     if option.annotation is Any:
         return value
     try:
-        return pydantic.TypeAdapter(option.annotation).validate_python(value)
+        read = pydantic.TypeAdapter(option.annotation).validate_python(value)
     except pydantic.ValidationError as wrong:
-        why = wrong.errors()[0]["msg"]
+        expected = option.type_name
+        if " or " in expected:
+            raise BadOption(
+                f"{entry.kind} {entry.name}: option {option.name}={value!r} is none of "
+                f"{expected.replace(' or ', ', ')}."
+            ) from wrong
+        why, article = wrong.errors()[0]["msg"], "an" if expected[0] in "aeio" else "a"
         raise BadOption(
-            f"{entry.kind} {entry.name}: option {option.name}={value!r} is not a {option.type_name}: {why}."
+            f"{entry.kind} {entry.name}: option {option.name}={value!r} is not {article} {expected}: {why}."
         ) from wrong
+    if isinstance(read, float) and not math.isfinite(read):
+        raise BadOption(f"{entry.kind} {entry.name}: option {option.name} is a finite number, got {value!r}.")
+    return read

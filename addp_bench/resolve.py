@@ -111,13 +111,16 @@ class Cell:
         )
 
     def describe(self) -> str:
-        """One line: what distinguishes cells in a listing; options and numbers of the budget where they were given."""
+        """One line: what distinguishes cells in a listing; of the rest what was given."""
         if not self.denoises:
-            parts = [self.choices[k] for k in ("task", "dataset", "model")]
+            parts = [(k, self.choices[k]) for k in ("task", "dataset", "model")]
         else:
-            parts = [self.choices[k] for k in ("task", "dataset", "model", "weights", "aug", "target", "guidance")]
-        said = [f"{name}={value}" for name, value in self.options.get("given", {}).items() if "." in name]
-        return " · ".join([*(p.name for p in parts), self.budget.name, *said, f"seed {self.seed}"])
+            kinds = ("task", "dataset", "model", "weights", "aug", "target", "guidance")
+            parts = [(k, self.choices[k]) for k in kinds]
+        shown = {p for p, _ in parts} | {"seed", "budget"}
+        given = self.options.get("given", {}).items()
+        said = [f"{name}={value}" for name, value in given if name not in shown]
+        return " · ".join([*(choice.name for _, choice in parts), self.budget.name, *said, f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,11 @@ def _set(kind: str, text: str, registry: Registry, problems: list[str]) -> tuple
     """Of corruptions: `location+shape:of=mask+color` -> three choices; `none` -> nothing."""
     if text == "none":
         return ()
-    return tuple(choice for choice, _ in _axis(kind, text.split("+"), registry, problems, []))
+    found = tuple(choice for choice, _ in _axis(kind, text.split("+"), registry, problems, []))
+    names = [choice.name for choice in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        problems.append(f"--{kind} {text}: {twice[0]} stands twice, and would draw the same numbers twice")
+    return found
 
 
 def _cell(

@@ -162,13 +162,14 @@ def from_scheduler_config(config: Mapping[str, Any]) -> TableNoise:
         raise BadModel(f"scheduler_config.json: {wrong}") from wrong
 
 
-def require_recoverable(noise: Noise, target: Target) -> None:
+def require_recoverable(noise: Noise, target: Target, name: str = "") -> None:
     """Refuse a target whose output says nothing of x0 where the schedule leaves no signal (epsilon at SNR 0).
 
-    Raises BadOption, which names a way on.
+    name: of the target, for the message. Raises BadOption, which names a way on.
     """
     if noise.alphas_cumprod[-1] == 0 and float(target.error_scale(torch.zeros(1, dtype=torch.float64))) == 0:
         raise BadOption(
-            f"a {type(target).__name__} target cannot be used with a zero terminal SNR: x0 would be divided by 0 at "
-            f"t = {noise.steps - 1}. Use --target v or x0, or a noise schedule with zero_snr=false."
+            f"target {name or type(target).__name__} cannot be used with a schedule that ends without signal: x0 would "
+            f"be divided by 0 at t = {noise.steps - 1}. Take --target x0, v or flow, or a schedule that keeps some "
+            "signal, such as --noise scaled_linear."
         )

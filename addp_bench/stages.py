@@ -84,7 +84,7 @@ class Planner:
         noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
         weights = self.registry.build("weights", cell["weights"])
         try:
-            require_recoverable(noise, target)
+            require_recoverable(noise, target, cell.name("target"))
             if not weights.needs_contribution:
                 draws = weights.bind(noise, target, None)
                 draws.draw(torch.zeros(cell.budget.batch_size, dtype=torch.float64), 0)  # some refuse a batch's size

@@ -32,11 +32,14 @@ def converted(weight: np.ndarray, native: str, noise: Noise, target: Target) -> 
 
     w_x0 = k_native w_native and w_target = w_x0 / k_target, so w_eps = w_x0 / SNR and w_v = w_x0 / (1 + SNR).
     Where k_native and k_target agree the weight is untouched, at SNR 0 too; inf or nan where it cannot be converted.
+    Where SNR is 0, epsilon's error says nothing of x0's, and a weight said for it is kept as it is: converted it would
+    be 0, and the step that sampling begins with would never be trained.
     """
     snr = noise.snr(torch.arange(noise.steps))
     given, asked = ERROR_SCALE[native](snr).numpy(), target.error_scale(snr).numpy()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.where(given == asked, weight, weight * given / asked)
+        kept = (given == asked) | ((snr.numpy() == 0) & (native == "epsilon"))
+        return np.where(kept, weight, weight * given / asked)
 
 
 class FixedDraws:

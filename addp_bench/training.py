@@ -230,4 +230,7 @@ def train(
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """bf16 autocast, or nothing for fp32."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    if precision != "bf16":
+        return nullcontext()
+    # no cache: some torch keeps the casts of a pass without gradient, and a training pass after it then has none
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from addp_bench.contribution import least_samples, representatives
 from addp_bench.errors import BadOption
 from addp_bench.evaluation import recorded
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from addp_bench.registry import Registry
     from addp_bench.resolve import Cell
     from addp_bench.spec import Choice
+
+
+LARGE = 5.0  # what a goal may hold of a change in the input before it is warned of; ours
 
 
 class Visits:
@@ -67,6 +72,25 @@ class Visits:
         if hasattr(sampler, "warning"):
             said = sampler.warning(self.noise(cell), cell.budget.sampling_steps)
         return said
+
+    def goal_warning(self, cell: Cell) -> str | None:
+        """What is wrong with a goal in which a small change of the input near t = 0 weighs many times over."""
+        target, noise = self.registry.build("target", cell["target"]), self.noise(cell)
+        aug, retargets = self.registry.build("aug", cell["aug"]), self.registry.get("exposure", cell.name("exposure"))
+        t = torch.arange(noise.steps)
+        a, s, zero = noise.a(t), noise.s(t), torch.zeros(noise.steps)
+        changed = target.of(zero, a, zero, a, s).abs()  # the goal's change for a change of 1 in what is noised
+        cause = f"aug {cell.name('aug')}"
+        strength = aug.strength(t, noise)
+        if getattr(retargets.factory, "retargets", False):
+            cause, strength = f"exposure {cell.name('exposure')}", torch.ones(noise.steps)
+        worst = float((changed * strength).max())
+        if worst < LARGE:
+            return None
+        return (
+            f"target {cell.name('target')} with {cause}: near t = 0 the goal holds {worst:.0f} times what is changed "
+            "in the input, and the loss is of little else. Take --target x0, or --aug linear, which vanishes there"
+        )
 
     def require_groups(self, cell: Cell, weights: Any, sampler: Choice, steps: int, samples: int | None) -> None:
         """Raises BadOption when Algorithm A could not be estimated for `weights` on a source cell.

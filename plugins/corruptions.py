@@ -66,9 +66,13 @@ class Location(Affine):
 
     about: fixed point of turning and scaling: "image" its centre, as the usual random-affine operator, or "mask" the
     centroid of the mask, so that a mask far from the centre is not also carried away.
+
+    scaled: whether the strength multiplies these; false keeps them as they are wherever there is any strength (the
+    paper writes the factor t / T for colour alone).
     """
 
     about: Literal["image", "mask"] = "image"
+    scaled: bool = True
 
     acts_on: ClassVar[str] = "truth"
     truth: ClassVar[str] = "mask"
@@ -77,6 +81,7 @@ class Location(Affine):
     def corrupt(self, target: Tensor, strength: Tensor, u: Tensor) -> Tensor:
         """Masks (B, H, W) bool, strength (B,) in [0, 2], u (B, 20) in [0, 1) -> masks (B, H, W) bool."""
         centre = self._centre(target)
+        strength = strength if self.scaled else (strength > 0).float()
         still, done = target, (strength == 0) | ~_any(target)
         for draw in u.unflatten(1, (TRIES, 4)).unbind(1):
             found, inside = self.at_random(target, strength, draw, centre)
@@ -134,9 +139,12 @@ class Shape(Rectangles):
     "image", as in the usual random-erasing operator, or the "mask".
 
     narrowest: least height / width. tallest: greatest; the logarithm is uniform between the two.
+
+    scaled: whether the strength multiplies the area; false keeps it as it is wherever there is any strength.
     """
 
     of: Literal["image", "mask"] = "image"
+    scaled: bool = True
 
     acts_on: ClassVar[str] = "truth"
     truth: ClassVar[str] = "mask"
@@ -145,6 +153,7 @@ class Shape(Rectangles):
     def corrupt(self, target: Tensor, strength: Tensor, u: Tensor) -> Tensor:
         """Masks (B, H, W) bool, strength (B,) in [0, 2], u (B, 3) in [0, 1): area, aspect, centre -> masks."""
         _, height, width = target.shape
+        strength = strength if self.scaled else (strength > 0).float()
         whole = target.sum(dim=(1, 2)) if self.of == "mask" else torch.full_like(u[:, 0], height * width)
         return target & ~self.rectangle(one_of(target, u[:, 2]), strength, u, whole, (height, width))
 

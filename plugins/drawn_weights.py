@@ -57,6 +57,8 @@ class Speed:
             raise ValueError(f"version is 1 or 2, got {self.version}")
         if self.version == 1 and (self.k, self.tau, self.lambda_) != (5.0, 700, 0.6):
             raise ValueError("k, tau and lambda belong to version 2; version 1 finds its own")
+        if self.weight == "none" and self.lambda_ != 0.6:
+            raise ValueError("lambda belongs to the loss weight, and weight=none leaves it out")
         if not 0 < self.k < np.inf:
             raise ValueError(f"k must be positive, got {self.k}")
         if self.tau < 0:
@@ -68,8 +70,13 @@ class Speed:
 
     def bind(self, noise: Noise, target: Target, contribution: Contribution | None) -> FixedDraws:
         """Raises BadOption for a schedule shorter than tau, of even slope, or, with dual=true, without a mirror."""
-        if not max(2, self.tau) <= noise.steps:
-            raise BadOption(f"weights speed: tau={self.tau} and a slope ask for more than {noise.steps} timesteps")
+        if noise.steps < 2:
+            raise BadOption("weights speed: a schedule of one timestep has no slope")
+        if self.version == 2 and self.tau > noise.steps:
+            raise BadOption(
+                f"weights speed: tau={self.tau} lies beyond a schedule of {noise.steps} timesteps; say "
+                f"tau={noise.steps * 7 // 10}, which is as far along as 700 of 1 000"
+            )
         p = self._probabilities(noise)
         if self.weight == "none":
             w: np.ndarray = np.ones(noise.steps)
@@ -263,6 +270,8 @@ class EDM:
         _require_normal(self.mean, self.std)
         if not 0 < self.sigma_data < np.inf:
             raise ValueError(f"sigma_data must be positive, got {self.sigma_data}")
+        if not self.weighted and self.sigma_data != 0.5:
+            raise ValueError("sigma_data belongs to the loss weight, and weighted=false leaves it out")
 
     def bind(self, noise: Noise, target: Target, contribution: Contribution | None) -> FixedDraws:
         """Raises BadOption where the weight cannot be said of the target (epsilon without any signal)."""

@@ -78,14 +78,15 @@ class EpsilonScaling(NoExposure):
 
 @dataclass(frozen=True)
 class Rollout(NoExposure):
-    """Train on inputs of the model's own trajectories: the drift itself, which augmentation only imitates (ADDP).
+    """Train on inputs of the model's own trajectories, which ADDP calls ideal and too dear; augmentation imitates them.
 
     From fresh noise at T - 1 the network as it is now goes down to each sample's own t by DDIM, in equal steps rounded
     to whole timesteps, under the conditioning that the batch has (dropout included) and without guidance. Where it
     arrives is the input, and the goal is what leads from there to the clean x0. A sample at T - 1 is shown the fresh
     noise itself; one close to it goes as many steps as there are timesteps, and stands still in the others.
 
-    Every training step asks the network `steps` times more, without gradient.
+    Every training step asks the network `steps` times more, without gradient. What is sampled in the evaluation is not
+    quite this: that has guidance, more steps, and the averaged weights.
 
     steps: DDIM steps from T - 1 to t, 1 or more; ours. share: chance of a sample to be rolled out, above 0 and up to 1;
     the others keep x_t; ours.

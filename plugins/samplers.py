@@ -43,6 +43,8 @@ class Spaced:
     def __post_init__(self) -> None:
         if self.steps_offset < 0:
             raise ValueError(f"steps_offset must be 0 or more, got {self.steps_offset}")
+        if self.spacing != "leading" and self.steps_offset != Spaced.steps_offset:
+            raise ValueError(f"steps_offset belongs to spacing=leading, and spacing is {self.spacing}")
 
     def timesteps(self, noise: Noise, steps: int) -> Sequence[int]:
         """The timesteps visited, noisiest first. Raises BadOption for a number of steps that does not fit."""
@@ -82,7 +84,8 @@ class DDIM(Spaced):
     sigma^2 = eta^2 (s'^2 / s^2) (1 - a^2 / a'^2); a, s belong to t, and a', s' to t', the next and less noisy step.
 
     From t it goes to t' = t - T // steps, as diffusers' DDIMScheduler does: the next visited timestep, exactly, where
-    `steps` divides T and spacing is no linspace; beside it otherwise (far beside it for a few linspace steps).
+    `steps` divides T and spacing is no linspace; beside it otherwise (far beside it for a few linspace steps). From the
+    last visited timestep it goes to the answer, where diffusers leaves noise in it if t' is still 0 or more.
 
     spacing: "trailing" starts at T - 1 and serves any number of steps; "leading" with few steps starts at a timestep
     that is not noise (as Stable Diffusion ships it); "linspace" has both ends.
@@ -91,8 +94,8 @@ class DDIM(Spaced):
 
     eta: 0 is deterministic, 1 as noisy as DDPM.
 
-    set_alpha_to_one: the answer is the last estimate of x0; false leaves the noise of t = 0 in it, as pipelines that
-    ship with Stable Diffusion's settings do.
+    set_alpha_to_one: the answer is the last estimate of x0; false leaves the noise of t = 0 in it (of t', where that is
+    0 or more), as pipelines that ship with Stable Diffusion's settings do.
     """
 
     eta: float = 0.0
@@ -110,11 +113,12 @@ class DDIM(Spaced):
         names: B streams; with eta > 0 row i draws its noise at timestep t from the stream (*names[i], "ddim", t).
         """
         signal = noise.alphas_cumprod
-        final = 1.0 if self.set_alpha_to_one else float(signal[0])
+        visited = self.timesteps(noise, steps)
         moves = []
-        for t in self.timesteps(noise, steps):
-            now, before = float(signal[t]), t - noise.steps // steps
-            then = float(signal[before]) if before >= 0 else final
+        for t in visited:
+            now, then = float(signal[t]), float(signal[max(t - noise.steps // steps, 0)])
+            if t == visited[-1] and self.set_alpha_to_one:
+                then = 1.0
             variance = self.eta**2 * posterior_variance(now, then)
             moves.append((t, now, then, variance, variance))
         return walked(denoise, start, moves, names)

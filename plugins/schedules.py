@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,12 +35,12 @@ class _Scaled:
     corrupts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.intensity < math.inf:
-            raise ValueError(f"intensity multiplies the strength and must be 0 or more, got {self.intensity}")
+        if not 0 <= self.intensity <= STRONGEST:
+            raise ValueError(f"intensity multiplies the strength, 0 to {STRONGEST:g}, got {self.intensity}")
 
     def strength(self, t: Tensor, noise: Noise) -> Tensor:
         """Strength (B,) float32 in [0, 2] for timesteps t (B,) in 0 .. T - 1."""
-        return (self.intensity * self.relative(t, noise)).clamp(max=STRONGEST).float()
+        return (self.intensity * self.relative(t, noise)).float()
 
     def relative(self, t: Tensor, noise: Noise) -> Tensor:
         """m(t) in [0, 1], before intensity (B,)."""
@@ -52,7 +51,7 @@ class _Scaled:
 class Constant(_Scaled):
     """The same strength at every timestep (ADDP, table D, "static").
 
-    intensity: the strength itself, 0 or more; above 2 it counts as 2.
+    intensity: the strength itself, 0 to 2.
     """
 
     def relative(self, t: Tensor, noise: Noise) -> Tensor:
@@ -64,7 +63,7 @@ class Constant(_Scaled):
 class Linear(_Scaled):
     """Strength t / T: 0 for the cleanest step, just under 1 for the noisiest (ADDP, appendix A.3).
 
-    intensity: factor on the strength, 0 or more; strengths above 2 count as 2.
+    intensity: factor on the strength, 0 to 2.
     """
 
     def relative(self, t: Tensor, noise: Noise) -> Tensor:
@@ -78,7 +77,7 @@ class Tada(_Scaled):
 
     m = clip(kappa (r - rough)(r - fine) + delta, 0, 1) with r = ln SNR(t).
 
-    intensity: factor on the strength, 0 or more; strengths above 2 count as 2.
+    intensity: factor on the strength, 0 to 2.
 
     rough: ln SNR at the noisy end of the band, where m is delta.
 

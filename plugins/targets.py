@@ -69,7 +69,8 @@ class X0:
 class V:
     """The velocity a eps' - s x0 (Salimans and Ho, 2022), where eps' = (x_t - a x0) / s is eps without corruption.
 
-    It is said for a^2 + s^2 = 1; on a flow it is divided by c = sqrt(a^2 + s^2), the velocity of x_t / c.
+    It is said for a^2 + s^2 = 1; on a flow it is divided by c = sqrt(a^2 + s^2), the velocity of x_t / c. A corruption
+    weighs a / s times over in it, 34 at t = 0 of Stable Diffusion's schedule, as in epsilon_corrected.
     """
 
     accepts_corruption: ClassVar[bool] = True
@@ -92,7 +93,7 @@ class Flow:
     """The direction from data to noise, eps' - x0, where eps' = (x_t - a x0) / s is eps without corruption.
 
     On `noise flow` it is dx / dsigma, the velocity of flow matching (Lipman et al., 2023); it is defined on any other
-    schedule too.
+    schedule too. A corruption weighs a / s times over in it, as in epsilon_corrected.
     """
 
     accepts_corruption: ClassVar[bool] = True

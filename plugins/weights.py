@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator
 
 from addp_bench.contribution import (
     Contribution,
@@ -25,7 +26,7 @@ from addp_bench.hookspecs import hookimpl
 from addp_bench.randomness import numpy_generator
 from addp_bench.registry import Registry
 from addp_bench.regression import R2
-from addp_bench.timesteps import Scaling, VectorDraws, converted, group_mass, spread
+from addp_bench.timesteps import ERROR_SCALE, Scaling, VectorDraws, converted, group_mass, spread
 
 if TYPE_CHECKING:
     from addp_bench.protocols import Noise, Target
@@ -57,8 +58,8 @@ class Diffusion:
 
     grouped: share the mass of each of ten groups evenly among its timesteps.
 
-    snr_min: SNR counts as at least this; needed on schedules that end near pure noise (0.0047 is where Stable
-    Diffusion's ends).
+    snr_min: SNR counts as at least this, in the conversion too; needed on schedules that end near pure noise (0.0047
+    is where Stable Diffusion's ends).
     """
 
     scaling: Scaling = "prob"
@@ -67,8 +68,8 @@ class Diffusion:
     needs_contribution: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.snr_min is not None and not self.snr_min > 0:
-            raise ValueError(f"snr_min must be positive, got {self.snr_min}")
+        if self.snr_min is not None and not 0 < self.snr_min < np.inf:
+            raise ValueError(f"snr_min must be positive and finite, got {self.snr_min}")
 
     def bind(self, noise: Noise, target: Target, contribution: Contribution | None) -> VectorDraws:
         """Raises BadOption on a schedule that ends in pure noise, unless snr_min is given, or is too short to group."""
@@ -77,20 +78,25 @@ class Diffusion:
                 "weights diffusion: the schedule ends in pure noise, and 1 / SNR would give nearly all weight to its "
                 "last steps. Say diffusion:snr_min=0.0047 (Stable Diffusion's schedule ends there), or change --noise."
             )
-        c2 = 1.0 / np.maximum(_snr(noise), self.snr_min or 0.0)
+        snr = np.maximum(_snr(noise), self.snr_min or 0.0)
+        c2 = 1.0 / snr
         if self.grouped:
             _require_groups("diffusion", 10, noise)
             c2 = spread(group_mass(c2), noise.steps)
-        native = "probability" if self.scaling == "prob" else "epsilon"
-        # mypy widens the two literals above to str
-        return VectorDraws("diffusion", c2, native, self.scaling, noise, target)  # type: ignore[arg-type]
+        if self.scaling == "prob":
+            return VectorDraws("diffusion", c2, "probability", self.scaling, noise, target)
+        # with the SNR that is bounded, so that the weight on x0 is constant to the last timestep
+        bounded = torch.from_numpy(snr)
+        w = c2 * ERROR_SCALE["epsilon"](bounded).numpy() / target.error_scale(bounded).numpy()
+        return VectorDraws("diffusion", w, "trained", self.scaling, noise, target)
 
 
 @dataclass(frozen=True)
 class P2:
     """1 / (k + SNR)^gamma on epsilon's error: less weight where only fine noise is left (Choi et al., 2022).
 
-    Said for epsilon and converted to whatever is trained. With the defaults epsilon's weight is 1 - alphas_cumprod.
+    Said for epsilon and converted to whatever is trained; where SNR is 0 it is 1 / k^gamma on every target. With the
+    defaults epsilon's weight is 1 - alphas_cumprod.
 
     scaling: "prob" makes it the distribution of timesteps, "loss" a loss weight of mean 1.
 
@@ -116,6 +122,12 @@ class P2:
         return VectorDraws("p2", w, "epsilon", self.scaling, noise, target)
 
 
+def _spelt(form: str) -> str:
+    """A form as people write it: in any case, `eps` for epsilon."""
+    name = str(form).lower()
+    return "epsilon" if name == "eps" else name
+
+
 @dataclass(frozen=True)
 class MinSNR:
     """min(SNR, gamma) on x0's error: nearly clean timesteps gain no more than a bounded weight (Hang et al., 2023).
@@ -126,13 +138,13 @@ class MinSNR:
 
     gamma: SNR above which a cleaner timestep gains no more weight, positive.
 
-    form: "auto" says the weight in the terms of what is trained; "x0" min(SNR, gamma), "epsilon" min(SNR, gamma) / SNR
-    and "v" min(SNR, gamma) / (SNR + 1) put that formula on whatever is trained, unconverted.
+    form: "auto" says the weight in the terms of what is trained; "x0" min(SNR, gamma), "epsilon" (or "eps")
+    min(SNR, gamma) / SNR and "v" min(SNR, gamma) / (SNR + 1) put that formula on whatever is trained, unconverted.
     """
 
     scaling: Scaling = "prob"
     gamma: float = 5.0
-    form: Literal["auto", "x0", "epsilon", "v"] = "auto"
+    form: Annotated[Literal["auto", "x0", "epsilon", "v"], BeforeValidator(_spelt)] = "auto"
     needs_contribution: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -261,6 +273,14 @@ class ShuffledStats(PerceptionStats):
 
     seed: int = 0
     _name: ClassVar[str] = "shuffled_stats"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.groups == 1 or (self.floor_rule == "exact" and self.floor * self.groups >= 1):
+            raise ValueError(
+                f"{self.groups} group{'s' if self.groups > 1 else ''} with floor={self.floor} all have the same "
+                "probability, and no order differs from another; take more groups or a lower floor"
+            )
 
     def _arranged(self, mass: np.ndarray) -> np.ndarray:
         largest = int(mass.argmax())

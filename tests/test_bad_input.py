@@ -144,7 +144,7 @@ def test_a_schedule_that_ends_in_noise_is_impossible_for_some_and_the_rest_goes_
     silent = ("--noise", "scaled_linear:zero_snr=true")
     code, err, runs = run(*on_dots(sd15), *silent, "--target", "epsilon")
     assert code == 2
-    assert "Use --target v or x0" in err
+    assert "Take --target x0, v or flow" in err
     assert not runs.exists()
     grid = ("--target", "x0", "--weights", "uniform", "--weights", "diffusion")
     code, err, runs = run(*on_dots(sd15), *silent, *grid)

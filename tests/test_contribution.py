@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from addp_bench import contribution
 from addp_bench.contribution import (
     Contribution,
     averaged,
@@ -276,6 +277,20 @@ def test_the_bootstrap_spreads_as_estimates_of_new_samples_do():
     assert found.bootstrap == 200
     assert found.bootstrap_sd == pytest.approx(anew.std(axis=0), rel=0.35)
     assert found.bootstrap_mean == pytest.approx(shares[::-1], abs=0.1)
+
+
+def test_a_sample_that_is_resampled_keeps_its_fold(monkeypatch):
+    """Else the same sample would be fitted and held out at once."""
+    asked = []
+    real = contribution.r2_of
+    monkeypatch.setattr(contribution, "r2_of", lambda *given: asked.append(given) or real(*given))
+    quality = np.random.default_rng(2).normal(size=(40, 3)).cumsum(axis=1)
+    worked(quality, r2="cross_validated", bootstrap=5)
+    (_, whole, _, folds), *resampled = asked
+    fold_of = {tuple(row): fold for row, fold in zip(whole.tolist(), folds.tolist())}
+    assert len(resampled) == 5
+    for _, columns, _, fold in resampled:
+        assert [fold_of[tuple(row)] for row in columns.tolist()] == fold.tolist()
 
 
 def test_the_bootstrap_repeats_itself_and_its_seed_changes_it():

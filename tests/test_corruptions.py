@@ -1,5 +1,6 @@
 """Corruptions, against torchvision, brute force and numbers worked by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import ndimage, stats
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
-from addp_bench.plugins.corruptions import TRIES, Color, Location, Shape, jitter, moved
+from addp_bench.plugins.corruptions import TRIES, Color, Location, Shape, jitter, middle, moved
 from addp_bench.types import Drawing
 
 ALL = [Location(), Shape(), Color()]
@@ -232,6 +233,30 @@ def test_a_rectangle_of_three_by_two_by_hand():
     u = torch.tensor([[MIDDLE, MIDDLE, (3 * 7 + 3 + 0.5) / 49]])
     out = made.corrupt(mask, torch.ones(1), u)
     assert (mask & ~out)[0].nonzero().tolist() == [[4, 5], [5, 5], [6, 5]]
+
+
+def test_the_erased_area_is_a_share_of_pictures_that_are_not_square():
+    mask = torch.ones(1, 40, 160, dtype=torch.bool)
+    made = Shape(smallest=0.05, largest=0.05, narrowest=1.0, tallest=1.0)
+    u = torch.tensor([[MIDDLE, MIDDLE, (20 * 160 + 80 + 0.5) / 6400]])
+    assert int((mask & ~made.corrupt(mask, torch.ones(1), u)).sum()) == pytest.approx(0.05 * 6400, rel=0.1)
+
+
+def test_the_middle_of_a_picture_is_between_its_pixels():
+    rows, columns = middle(torch.zeros(2, 5, 8))
+    assert (rows.tolist(), columns.tolist()) == ([2.0, 2.0], [3.5, 3.5])
+
+
+@pytest.mark.parametrize("made", [Location(scaled=False), Shape(scaled=False)])
+def test_what_is_not_scaled_has_its_full_size_wherever_there_is_any_strength(made):
+    """The other reading of ADDP, which writes t / T for colour alone."""
+    masks = torch.zeros(6, 40, 40, dtype=torch.bool)
+    masks[:, 10:30, 8:32] = True
+    u = uniform(6, made.draws)
+    full = dataclasses.replace(made, scaled=True).corrupt(masks, torch.ones(6), u)
+    assert torch.equal(made.corrupt(masks, torch.full((6,), 0.01), u), full)
+    assert torch.equal(made.corrupt(masks, torch.zeros(6), u), masks)
+    assert not torch.equal(full, masks)
 
 
 def test_a_share_of_the_mask_is_taken_of_the_mask():

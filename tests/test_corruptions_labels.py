@@ -111,3 +111,11 @@ def test_a_map_of_one_class_has_no_other_to_take():
 def test_ranges_that_make_no_sense_are_refused(corruption, wrong):
     with pytest.raises(ValueError, match=r"needs|takes"):
         corruption(**wrong)
+
+
+def test_the_rectangle_is_centred_on_a_pixel_that_has_a_label():
+    labels = torch.full((40, 32, 32), IGNORE)
+    labels[:, 12:15, 12:20] = torch.tensor([1, 2]).repeat(4)
+    made = Relabel(smallest=0.01, largest=0.01)
+    out = made.corrupt(labels, torch.ones(40), uniform(40, 4))
+    assert (out != labels).flatten(1).any(dim=1).all()

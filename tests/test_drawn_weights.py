@@ -7,6 +7,7 @@ from scipy import integrate, stats
 
 from addp_bench.errors import BadOption
 from addp_bench.plugins.drawn_weights import EDM, LogitNormal, SoftTruncation, Speed, mirrored, normal_mass
+from addp_bench.plugins.noise import Flow as FlowNoise
 from addp_bench.plugins.noise import Linear, ScaledLinear
 from addp_bench.plugins.targets import X0, Epsilon, V
 from addp_bench.schedule import TableNoise
@@ -116,7 +117,7 @@ def test_where_only_the_last_timestep_is_flat_nothing_is_mirrored():
     [
         ({"version": 3}, "version"), ({"k": 0}, "k must"), ({"tau": -1}, "tau"), ({"lambda_": 5}, "lambda"),
         ({"version": 1, "tau": 600}, "version 2"), ({"dual": True, "scaling": "loss"}, "dual=true"),
-        ({"dual": True, "weight": "draws"}, "dual=true"),
+        ({"dual": True, "weight": "draws"}, "dual=true"), ({"weight": "none", "lambda_": 0.9}, "lambda belongs"),
     ],
 )  # fmt: skip
 def test_speed_refuses_options_that_make_no_sense(options, words):
@@ -129,7 +130,8 @@ def test_speed_refuses_schedules_that_it_is_not_defined_on():
         Speed().bind(EVEN, Epsilon(), None)
     with pytest.raises(BadOption, match="weights speed: the noise level rises evenly"):
         Speed(tau=2).bind(TableNoise(np.array([0.75, 0.5, 0.25])), X0(), None)
-    with pytest.raises(BadOption, match="weights speed: tau=0"):
+    Speed(version=1).bind(EVEN, Epsilon(), None)  # it has no tau
+    with pytest.raises(BadOption, match="weights speed: a schedule of one timestep has no slope"):
         Speed(tau=0).bind(TableNoise(np.array([0.5])), X0(), None)
 
 
@@ -281,6 +283,18 @@ def test_a_normal_without_width_or_place_is_refused(made, wrong):
     (option,) = wrong
     with pytest.raises(ValueError, match=option):
         made(**wrong)
+
+
+def test_edm_refuses_a_spread_that_nothing_would_use():
+    with pytest.raises(ValueError, match="sigma_data belongs to the loss weight"):
+        EDM(weighted=False, sigma_data=3.0)
+
+
+@pytest.mark.parametrize("noise", [ScaledLinear(zero_snr=True), FlowNoise()])
+@pytest.mark.parametrize("target", [X0(), V()])
+def test_speed_trains_the_step_that_sampling_begins_with(noise, target):
+    made = Speed().bind(noise, target, None)
+    assert (made.probabilities * made.loss_weights)[-1] > 0
 
 
 def test_edm_refuses_data_without_spread():

@@ -33,6 +33,19 @@ def test_input_perturbation_raises_the_noise_by_its_worked_factor(gamma, factor)
     torch.testing.assert_close(made, s * (eps + gamma * white))
 
 
+@pytest.mark.parametrize(
+    "gamma, snr_250, snr_0, shrunk", [(0.1, 2.04508, 1163.83, 0.990099), (0.15, None, None, 0.977995)]
+)
+def test_input_perturbation_shows_the_worked_snr_and_shrinks_the_best_answer(gamma, snr_250, snr_0, shrunk):
+    t = torch.tensor([0, 250])
+    moved = InputPerturbation(gamma).train_input(torch.zeros(2, 1, 1, 1), t, NOISE, torch.ones(2, 1, 1, 1), shown)
+    extra = (moved.flatten() / NOISE.s(t)).double().square()  # gamma^2, of noise of variance 1
+    if snr_0 is not None:
+        assert (NOISE.snr(t) / (1 + extra)).tolist() == pytest.approx([snr_0, snr_250], rel=5e-6)
+    assert (1 / (1 + extra)).tolist() == pytest.approx([shrunk] * 2, abs=1e-6)
+    assert InputPerturbation() == InputPerturbation(0.1)
+
+
 def test_input_perturbation_leaves_sampling_alone_and_epsilon_scaling_training():
     x = torch.randn(2, 4, 3, 3)
     assert InputPerturbation().sampled(x, 3) is x

@@ -181,14 +181,14 @@ def test_the_schedule_and_the_target_are_those_that_are_asked_for(registry, sd15
 def test_strengths_are_drawn_against_every_timestep(given, tmp_path, monkeypatch):
     kept = SimpleNamespace()
     monkeypatch.setattr(families, "_small_multiples", lambda panels, *words: vars(kept).update(panels=panels))
-    families._augs([Choice("none"), Choice("linear", {"intensity": 3.0})], given, tmp_path / "aug.png")
+    families._augs([Choice("none"), Choice("linear", {"intensity": 2.0})], given, tmp_path / "aug.png")
     axes = Figure().subplots()
     kept.panels[1].draw(axes)
     *others, own = axes.lines
     t, strength = own.get_data()
-    assert (list(t[[0, 999]]), list(strength[[0, 500, 999]])) == ([0, 999], pytest.approx([0, 1.5, 2]))
-    assert [line.get_ydata().max() for line in others] == [0, 2]
-    assert axes.get_ylim()[1] > 2, "strengths above 1 are not cut off"
+    assert (list(t[[0, 999]]), list(strength[[0, 500, 999]])) == ([0, 999], pytest.approx([0, 1.0, 1.998]))
+    assert [line.get_ydata().max() for line in others] == [0, pytest.approx(1.998)]
+    assert axes.get_ylim()[1] > 1.998, "strengths above 1 are not cut off"
 
 
 def test_every_schedule_of_the_registry_has_its_panel(shell, tmp_path):

@@ -301,12 +301,21 @@ def test_nash_leaves_the_mean_of_bargained_gradients_and_keeps_alpha_until_the_n
 
 def test_a_bargain_that_fails_keeps_the_last_weights():
     draws = ant(scaling="loss", method="nash", k=2)
+    draws.load_state_dict({"alpha": torch.tensor([2.0, 3.0], dtype=torch.float64)})
     network = torch.nn.Linear(1, 1, bias=False)
     t, _ = draws.draw(U, 0)
     losses = network.weight.flatten() * torch.where(t < 500, 1.0, -1.0)
     draws.backward(losses, t, 0, list(network.parameters()))
-    assert draws.alpha.tolist() == [1.0, 1.0]
-    assert network.weight.grad.item() == pytest.approx(0.0, abs=1e-6)
+    assert draws.alpha.tolist() == [2.0, 3.0]
+    assert network.weight.grad.item() == pytest.approx((2.0 - 3.0) / 2, abs=1e-6)
+
+
+def test_a_bargain_among_very_unequal_gradients_needs_steps_that_are_damped():
+    g = np.array([[1.0, 0.0], [-0.999, 1e-3], [0.0, 50.0]])
+    gram = g @ g.T
+    alpha = bargained(gram)
+    assert (alpha > 0).all()
+    np.testing.assert_allclose(gram / np.linalg.norm(gram) @ alpha, 1 / alpha, rtol=1e-8)
 
 
 def test_joining_gradients_leaves_others_parameters_their_own():

@@ -56,6 +56,19 @@ def test_the_linear_and_the_zero_snr_schedules_have_their_worked_values(t):
     assert ScaledLinear(zero_snr=True).snr(at).item() == pytest.approx(zero_snr, rel=1e-7, abs=0)
 
 
+def test_snr_at_0_is_that_of_doubles_where_diffusers_keeps_floats():
+    float32 = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float32) ** 2, 0)[0]
+    assert float(float32.double() / (1 - float32.double())) == pytest.approx(1175.4403, abs=1e-3)
+    assert ScaledLinear().snr(torch.tensor(0)).item() == pytest.approx(1175.4706, abs=1e-4)
+
+
+def test_the_cosine_schedule_ends_where_beta_is_capped():
+    made = Cosine()
+    assert made.betas.max() == pytest.approx(0.999)
+    before = (np.cos((999 / 1000 + 0.008) / 1.008 * np.pi / 2) / np.cos(0.008 / 1.008 * np.pi / 2)) ** 2
+    assert made.alphas_cumprod[-1] == pytest.approx(before * 1e-3, rel=1e-9)
+
+
 def test_snr_falls_below_5_at_147_and_below_1_at_354():
     snr = ScaledLinear().snr(torch.arange(1000))
     assert int((snr <= 5).int().argmax()) == 147
@@ -153,5 +166,5 @@ def test_only_targets_that_know_x0_without_signal_may_end_in_pure_noise():
         require_recoverable(ScaledLinear(zero_snr=True), target)
     for target in (Epsilon(), EpsilonCorrected()):
         require_recoverable(ScaledLinear(), target)
-        with pytest.raises(BadOption, match="--target v or x0"):
+        with pytest.raises(BadOption, match="Take --target x0, v or flow, or a schedule"):
             require_recoverable(ScaledLinear(zero_snr=True), target)

@@ -102,7 +102,7 @@ def test_options_carry_types_defaults_and_words(registry):
     assert (gamma.name, gamma.type_name, gamma.default) == ("gamma", "float", 5.0)
     assert gamma.words == "above which nothing more is gained; unitless."
     assert form.words == "what it is said for."
-    assert "'eps'" in form.type_name
+    assert form.type_name == "x0 or eps"
     assert depth.words == "how deep, in metres."
     assert from_.name == "from"
     assert registry.get("weights", "needy").options[0].default is REQUIRED

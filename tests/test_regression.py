@@ -56,3 +56,19 @@ def test_the_unit_of_the_columns_does_not_matter_to_held_out_r2(columns):
     np.testing.assert_allclose(
         cross_validated_r2(-1e4 * columns + 7, 10, fold), cross_validated_r2(columns, 10, fold), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("spread, constant", [(1e-7, True), (1e-5, False)])
+def test_a_result_is_constant_where_it_varies_by_less_than_a_millionth_of_its_size(columns, spread, constant):
+    columns[:, -1] = 3.0 + spread * 3.0 * columns[:, -1] / columns[:, -1].std()
+    assert (nested_r2(columns, 10) is None) == constant
+
+
+def test_columns_that_are_nearly_alike_are_told_apart_to_working_precision():
+    """Powers of one variable, whose least squares numpy's QR (Householder) solves."""
+    powers = np.linspace(0, 1, 60)[:, None] ** np.arange(1, 12)
+    columns = np.column_stack([powers, np.random.default_rng(0).normal(size=60)])
+    y = columns[:, -1] - columns[:, -1].mean()
+    for m, found in enumerate(nested_r2(columns, 11)[:11], start=1):
+        basis, _ = np.linalg.qr(powers[:, :m] - powers[:, :m].mean(axis=0))
+        assert found == pytest.approx(((basis.T @ y) ** 2).sum() / (y @ y), abs=1e-7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bench
 import pytest
 
 from addp_bench.errors import BadRequest
@@ -107,3 +108,23 @@ def test_a_corruption_of_another_truth_is_impossible_with_one_reason(corruption,
     assert not found.cells
     ((_, why),) = found.impossible
     assert why == f"corruption {corruption} damages {damages}, task ris is about mask"
+
+
+@pytest.mark.parametrize(
+    "axes", [{"corruption": ["location+color+location"]}, {"transform": ["photometric+photometric"]}]
+)
+def test_a_part_that_stands_twice_in_a_set_is_refused(sd15, tmp_path, axes):
+    with pytest.raises(BadRequest, match="stands twice, and would draw the same numbers twice"):
+        bench.plans(bench.request(sd15, {"aug": ["linear"]}, **axes), tmp_path)
+
+
+def test_cells_that_differ_in_anything_that_was_given_read_differently(sd15, tmp_path):
+    axes = {"sampler": ["ddpm", "ddim"], "exposure": ["none", "input_perturbation"], "noise": ["cosine", "linear"]}
+    planned = bench.plans(bench.request(sd15, axes), tmp_path)[1]
+    assert len({plan.cell.describe() for plan in planned}) == len(planned) == 8
+
+
+@pytest.mark.parametrize("axes", [{"guidance": ["image_text:image=nan"]}, {"aug": ["tada:kappa=inf"]}])
+def test_numbers_that_are_none_are_a_mistake_of_the_request(sd15, tmp_path, axes):
+    with pytest.raises(BadRequest, match="is a finite number"):
+        bench.plans(bench.request(sd15, axes), tmp_path)

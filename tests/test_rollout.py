@@ -182,3 +182,27 @@ def test_it_trains_on_a_schedule_without_signal_at_its_end_and_epsilon_is_refuse
     assert (at.folder(train) / "denoiser.safetensors").is_file()
     with pytest.raises(Illegal, match="x0 would be divided by 0"):
         bench.plans(bench.request(sd15, {**axes, "target": ["epsilon_corrected"]}), tmp_path)
+
+
+def test_it_begins_where_sampling_begins():
+    """A schedule may start its trajectories from other noise than the white it is given."""
+
+    class Doubled(ScaledLinear):
+        def start(self, white):
+            return 2.0 * white
+
+    shown, white = rolled([999], lambda x, now: x, Doubled())
+    assert torch.equal(shown, 2.0 * white)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_in_bf16_the_pass_without_gradient_takes_none_from_the_training_pass(name):
+    """Autocast may keep casts of weights; those made without gradient must not serve the pass that is trained on."""
+    layer = torch.nn.Linear(4, 4)
+    x = torch.ones(2, 4)
+    with training.autocast("bf16", torch.device("cpu")):
+        with torch.no_grad():
+            layer(x)
+        layer(x).float().square().sum().backward()
+        assert not torch.is_autocast_cache_enabled()
+    assert getattr(layer, name).grad.abs().sum() > 0

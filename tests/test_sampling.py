@@ -172,7 +172,7 @@ def test_a_correction_that_is_missing_is_an_error(scene):
 
 
 def test_an_epsilon_model_cannot_be_sampled_from_pure_noise(scene):
-    with pytest.raises(BadOption, match="zero terminal SNR"):
+    with pytest.raises(BadOption, match="schedule that ends without signal"):
         guided(Recorder(), NoGuidance(), Epsilon(), noise=ScaledLinear(zero_snr=True), **scene)
 
 

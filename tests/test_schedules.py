@@ -25,9 +25,17 @@ def test_constant_is_the_intensity_everywhere():
     assert Constant(0.5).strength(T, NOISE).tolist() == [0.5] * 4
 
 
-@pytest.mark.parametrize("made, expected", [(Constant(5), [2.0] * 4), (Linear(4), [0, 1.0, 2.0, 2.0])])
-def test_strength_never_exceeds_2(made, expected):
-    assert made.strength(T, NOISE).tolist() == pytest.approx(expected)
+def test_the_papers_intensities_are_taken_and_no_other_is_made_one_of_them():
+    assert Constant(2).strength(T, NOISE).tolist() == [2.0] * 4
+    assert Linear(2).strength(T, NOISE).tolist() == pytest.approx([0, 0.5, 1.0, 1.998])
+    for made in (Constant, Linear, Tada):
+        with pytest.raises(ValueError, match=r"0 to 2, got 2\.5"):
+            made(2.5)
+
+
+def test_tadas_band_has_its_worked_ends():
+    inside = (Tada().relative(torch.arange(1000), NOISE) < 0.1).nonzero().flatten().tolist()
+    assert (inside[0], inside[-1]) == (354, 770)
 
 
 def test_tada_has_its_worked_values():

@@ -1,5 +1,6 @@
 """Prediction targets: conversions, identities and the worked numbers for corrupted inputs."""
 
+import bench
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from addp_bench.plugins.noise import ScaledLinear
 from addp_bench.plugins.targets import X0, Epsilon, EpsilonCorrected, Flow, V
+from addp_bench.visits import Visits
 
 NOISE = ScaledLinear()
 ALL = [Epsilon(), EpsilonCorrected(), X0(), V(), Flow()]
@@ -95,3 +97,20 @@ def test_velocity_and_x0_are_read_where_no_signal_is_left():
     assert torch.equal(V().to_x0(V().of(x0, x_t, x_t, zero, one), x_t, zero, one), x0)
     assert torch.equal(X0().to_x0(x0, x_t, zero, one), x0)
     assert torch.equal(Flow().to_x0(x_t - x0, x_t, zero, one), x_t - (x_t - x0))
+
+
+@pytest.mark.parametrize(
+    "axes, times",
+    [
+        ({"target": ["v"], "aug": ["constant"]}, 34), ({"target": ["epsilon_corrected"], "aug": ["tada"]}, 34),
+        ({"target": ["flow"], "exposure": ["rollout"]}, 34), ({"target": ["x0"], "exposure": ["rollout"]}, None),
+        ({"target": ["v"], "aug": ["linear"]}, None), ({"target": ["epsilon"], "aug": ["none"]}, None),
+    ],
+)  # fmt: skip
+def test_a_goal_that_little_but_the_cleanest_timesteps_make_is_warned_of(sd15, tmp_path, axes, times):
+    loaded, (plan,) = bench.plans(bench.request(sd15, {"noise": ["scaled_linear"], **axes}), tmp_path)
+    said = Visits(loaded.registry).goal_warning(plan.cell)
+    assert (said is None) == (times is None)
+    if times:
+        assert f"near t = 0 the goal holds {times} times" in said
+        assert "--target x0" in said

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import bench
 import numpy as np
 import pytest
+import torch
 from scipy.stats import chisquare
 
 from addp_bench import training
@@ -52,7 +54,11 @@ def test_the_loop_trains_the_timesteps_and_weights_that_a_strategy_declares(
         seen.append((batch.t.numpy().copy(), batch.weight.numpy().copy()))
         declared.append((recipe.draws.probabilities, recipe.draws.loss_weights))
         learns.append(bool(recipe.draws.state_dict()))
-        return losses_of(model, recipe, batch)
+        found = losses_of(model, recipe, batch)
+        with torch.no_grad():
+            alike = losses_of(model, recipe, dataclasses.replace(batch, weight=torch.ones_like(batch.weight)))
+        torch.testing.assert_close(found.detach(), alike * batch.weight)
+        return found
 
     monkeypatch.setattr(training, "losses_of", watched)
     plugins = ["--plugin", str(bench.DOTS), "--plugin", str(POINT)]

@@ -95,6 +95,26 @@ def test_photometric_jitter_is_torchvisions_in_its_fixed_order():
         torch.testing.assert_close(ours, 2 * theirs - 1, atol=1e-5, rtol=0)
 
 
+def test_the_order_of_the_jitter_is_brightness_contrast_saturation_where_it_matters():
+    """A bright picture is clipped after each operation, so that no two orders agree."""
+    photo = torch.tensor([[0.95, 0.2], [0.9, 0.6]]).expand(1, 3, 2, 2) * torch.tensor([1.0, 0.7, 0.3]).view(1, 3, 1, 1)
+    u = torch.tensor([[1.0 - 1e-6, 1.0 - 1e-6, 1.0 - 1e-6]])
+    ours = 0.5 * Photometric(0.5, 0.5, 0.5).apply(2 * photo - 1, None, u)[0] + 0.5
+
+    def theirs(order):
+        found = photo[0]
+        for name in order:
+            found = getattr(torchvision, f"adjust_{name}")(found, 1.5)
+        return found
+
+    torch.testing.assert_close(ours[0], theirs(("brightness", "contrast", "saturation")), atol=1e-4, rtol=0)
+    assert (theirs(("contrast", "brightness", "saturation")) - ours[0]).abs().max() > 0.02
+
+
+def test_half_of_all_pictures_are_mirrored_unless_asked():
+    assert Flip() == Flip(0.5)
+
+
 @pytest.mark.parametrize(
     "wrong", [lambda: Flip(1.5), lambda: Crop(0.0), lambda: Crop(1.1), lambda: Photometric(saturation=0.6)]
 )

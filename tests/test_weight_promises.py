@@ -104,6 +104,20 @@ def test_the_declared_vectors_of_both_scalings_are_one_expected_loss(form, targe
         np.testing.assert_allclose(by_loss.probabilities, 1e-3)
 
 
+APART = {  # half the sum of differences between the two readings' effective distributions
+    ("speed", "epsilon"): 0.138, ("speed", "x0"): 0.039, ("speed", "v"): 0.093, ("speed", "flow"): 0.100,
+    ("diffusion", "epsilon"): 0.0, ("diffusion", "x0"): 0.644, ("diffusion", "v"): 0.529, ("diffusion", "flow"): 0.460,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form, target", APART)
+def test_the_two_strategies_whose_readings_differ_differ_as_documented(form, target):
+    """diffusion is a probability of its own and, as a weight, epsilon's; speed mirrors what it draws."""
+    effect = [d.probabilities * d.loss_weights for d in (bound(form, s, target=target) for s in ("prob", "loss"))]
+    shares = [e / e.sum() for e in effect]
+    assert np.abs(shares[0] - shares[1]).sum() / 2 == pytest.approx(APART[form, target], abs=6e-4)
+
+
 LOSS_WEIGHTS = {"p2": "epsilon", "min_snr": "x0", "speed:weight=draws": "epsilon"}
 
 

@@ -1,5 +1,6 @@
 """Timestep strategies, against worked values and the identities between them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from addp_bench.contribution import estimate
 from addp_bench.errors import BadData, BadOption, Degenerate
+from addp_bench.plugins.noise import Flow as FlowNoise
 from addp_bench.plugins.noise import ScaledLinear
 from addp_bench.plugins.targets import X0, Epsilon, V
 from addp_bench.plugins.weights import P2, Diffusion, LastGroup, MinSNR, PerceptionStats, ShuffledStats, Uniform
@@ -69,6 +71,28 @@ def test_diffusion_as_a_loss_weight_follows_the_target_that_is_trained():
     np.testing.assert_allclose(on_v, (1 - NOISE.alphas_cumprod) / (1 - NOISE.alphas_cumprod).mean())
 
 
+@pytest.mark.parametrize("noise", [ScaledLinear(zero_snr=True), FlowNoise()])
+def test_diffusion_as_a_loss_weight_is_constant_on_x0_to_the_last_timestep_where_snr_is_bounded(noise):
+    snr = np.maximum(noise.snr(torch.arange(1000)).numpy(), 0.0047)
+    bounded = Diffusion("loss", snr_min=0.0047)
+    np.testing.assert_allclose(bounded.bind(noise, X0(), None).loss_weights, 1.0)
+    on_v = 1.0 / (1.0 + snr)
+    np.testing.assert_allclose(bounded.bind(noise, V(), None).loss_weights, on_v / on_v.mean())
+    on_flow = 1.0 / (1.0 + np.sqrt(snr)) ** 2
+    np.testing.assert_allclose(bounded.bind(noise, Flow(), None).loss_weights, on_flow / on_flow.mean())
+
+
+def test_diffusion_has_the_printed_values_beside_zero_snr_and_not_those_of_c():
+    at_zero = ScaledLinear(zero_snr=True)
+    inverse = 1.0 / at_zero.snr(torch.arange(999)).numpy()  # t = 999 is infinite
+    assert inverse[998] == pytest.approx(5.08e6, rel=2e-3)
+    assert inverse.sum() == pytest.approx(8.25e6, rel=2e-3)
+    assert inverse[998] / inverse.sum() == pytest.approx(0.62, abs=5e-3)
+    with pytest.raises(BadOption, match="ends in pure noise"):  # at any alphas_cumprod below 1e-8
+        Diffusion().bind(TableNoise(np.array([0.5, 9e-9])), X0(), None)
+    Diffusion().bind(TableNoise(np.array([0.5, 2e-8])), X0(), None)
+
+
 def test_diffusion_as_a_probability_is_drawn_as_it_is_whatever_is_trained():
     as_epsilon = Diffusion().bind(NOISE, Epsilon(), None).probabilities
     for target in (X0(), V()):
@@ -124,6 +148,10 @@ def test_p2_is_defined_where_no_signal_is_left_unless_k_is_0():
     zero = ScaledLinear(zero_snr=True)
     made = P2("loss").bind(zero, Epsilon(), None)
     assert made.loss_weights[-1] == made.loss_weights.max()
+    for target in (X0(), V(), Flow()):  # the step that sampling begins with is trained on any target
+        assert P2().bind(zero, target, None).probabilities[-1] > 0
+    halves = P2(k=4.0, gamma=0.5).bind(TableNoise(np.array([0.5, 0.0])), X0(), None).probabilities
+    assert halves[1] / halves[0] == pytest.approx(0.5 / (1 / 5**0.5))  # 1 / k^gamma beside SNR w at SNR 1
     with pytest.raises(BadOption, match=r"weights p2: .*got inf at t = 999"):
         P2(k=0.0).bind(zero, Epsilon(), None)
     assert P2(k=0.0).bind(NOISE, Epsilon(), None).probabilities == pytest.approx(
@@ -169,6 +197,17 @@ class Flow(X0):
 
     def error_scale(self, snr):
         return (1 + snr.sqrt()) ** 2
+
+
+def test_min_snr_has_its_worked_probabilities_at_100():
+    for form, expected in (("x0", 0.00365924), ("epsilon", 6.45279e-04), ("v", 1.79690e-03)):
+        assert MinSNR(form=form).bind(NOISE, X0(), None).probabilities[100] == pytest.approx(expected, rel=5e-6)
+
+
+def test_min_snr_leaves_small_snr_as_they_are():
+    noise = TableNoise(np.array([0.5, 5e-4, 0.0]))
+    made = MinSNR(form="x0").bind(noise, X0(), None).probabilities
+    assert made[1] / made[0] == pytest.approx(5e-4 / (1 - 5e-4))
 
 
 def test_min_snr_follows_a_target_by_its_error_scale():
@@ -260,6 +299,30 @@ def test_statistics_made_otherwise_than_asked_are_refused(measured, asked):
         PerceptionStats(**asked).bind(NOISE, X0(), measured)
 
 
+def test_statistics_of_other_folds_alone_are_refused(measured):
+    of_five = dataclasses.replace(measured, r2="cross_validated", folds=5)
+    with pytest.raises(BadOption, match="made with folds=5, asked is folds=4"):
+        PerceptionStats(r2="cross_validated", folds=4).bind(NOISE, X0(), of_five)
+
+
+def test_one_step_for_each_group_is_enough():
+    assert PerceptionStats(steps=10).steps == 10
+
+
+@pytest.mark.parametrize("option", ["samples", "steps"])
+def test_what_is_measured_already_is_not_measured_otherwise(measured, tmp_path, option):
+    file = tmp_path / "contribution.json"
+    file.write_text(json.dumps(measured.to_json()))
+    with pytest.raises(ValueError, match=f"{option} belongs to a measurement"):
+        PerceptionStats(from_=str(file), **{option: 50})
+
+
+@pytest.mark.parametrize("wrong", [{"groups": 0}, {"floor": -0.1}, {"floor": 0.11}])
+def test_last_group_refuses_what_is_no_distribution(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LastGroup(**wrong)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -298,5 +361,9 @@ def test_shuffled_stats_orders_by_its_seed_alone(measured):
 
 
 def test_shuffled_stats_refuses_what_has_no_other_order(measured):
+    for known_before in ({"floor": 0.1, "floor_rule": "exact"}, {"groups": 1}):
+        with pytest.raises(ValueError, match="same probability"):
+            ShuffledStats(**known_before)
+    even = dataclasses.replace(measured, raw=(0.1,) * 10)
     with pytest.raises(Degenerate, match="same probability"):
-        ShuffledStats(floor=0.1, floor_rule="exact").bind(NOISE, X0(), measured)
+        ShuffledStats().bind(NOISE, X0(), even)

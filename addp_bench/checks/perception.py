@@ -27,7 +27,9 @@ def aug(aug: Any, registry: Registry) -> Iterator[Finding]:
     yield shaped("a strength for every timestep", strength, (noise.steps,))
     inside = (strength >= 0).all() and (strength <= 2).all()
     yield "strengths lie in [0, 2]", said(inside, f"met {strength.min():.3g} to {strength.max():.3g}")
-    yield "`corrupts` is true where it acts", said(aug.corrupts == bool(strength.any()), f"corrupts is {aug.corrupts}")
+    silent = getattr(aug, "intensity", 1) == 0  # then it may corrupt, and does nothing
+    acts = aug.corrupts == bool(strength.any()) or silent
+    yield "`corrupts` is true where it acts", said(acts, f"corrupts is {aug.corrupts}")
 
 
 def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:

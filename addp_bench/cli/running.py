@@ -277,7 +277,8 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
             problems.append(str(wrong))
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
-    warnings = [planner.visits.warning(one.cell) for one in plans.values() if one.cell.denoises]
+    said = (planner.visits.warning, planner.visits.goal_warning)
+    warnings = [say(one.cell) for one in plans.values() if one.cell.denoises for say in said]
     for words in dict.fromkeys(filter(None, warnings)):
         bench.progress.say(f"warning: {words}")
     return bench, list(plans.values()), list(dict.fromkeys(impossible))

@@ -310,12 +310,13 @@ def test_a_bargain_that_fails_keeps_the_last_weights():
     assert network.weight.grad.item() == pytest.approx((2.0 - 3.0) / 2, abs=1e-6)
 
 
-def test_a_bargain_among_very_unequal_gradients_needs_steps_that_are_damped():
-    g = np.array([[1.0, 0.0], [-0.999, 1e-3], [0.0, 50.0]])
+def test_a_bargain_among_gradients_that_nearly_cancel_needs_steps_that_are_damped():
+    """Newton's whole steps leave the positive numbers here."""
+    g = np.array([[0.91612605, -0.22481137], [-0.91742228, 0.22472275]])
     gram = g @ g.T
     alpha = bargained(gram)
     assert (alpha > 0).all()
-    np.testing.assert_allclose(gram / np.linalg.norm(gram) @ alpha, 1 / alpha, rtol=1e-8)
+    np.testing.assert_allclose(gram / np.linalg.norm(gram) @ alpha, 1 / alpha, rtol=1e-6)
 
 
 def test_joining_gradients_leaves_others_parameters_their_own():

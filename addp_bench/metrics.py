@@ -1,9 +1,9 @@
 """Numbers made of per-sample statistics, for any subset or resample of the samples.
 
-Every metric here is one sum over samples divided by another, so that all resamples of a bootstrap are a single matrix
-product. A sample whose statistic is nan is one that this metric does not score (the accuracy on no-target expressions,
-say, at an expression that has a target): it leaves both sums, and `scored` tells how many stayed. A prediction that
-*failed* never gets this far: evaluators raise BadPrediction.
+Every metric here is made of sums over samples, most of them of one sum divided by another, so that all resamples of a
+bootstrap are a single matrix product. A sample whose statistic is nan is one that this metric does not score (the
+accuracy on no-target expressions, say, at an expression that has a target): it leaves both sums, and `scored` tells how
+many stayed. A prediction that *failed* never gets this far: evaluators raise BadPrediction.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summed(ABC):
-    """Sum of numerators / sum of denominators; protocols.Metric says what the fields are."""
+class OfSums(ABC):
+    """A number made of sums over samples and of nothing else; protocols.Metric says what the fields are."""
 
     id: str
     label: str
@@ -26,21 +26,38 @@ class Summed(ABC):
     version: int = 1
 
     @abstractmethod
-    def terms(self, statistics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """What each sample adds to the numerator and to the denominator, (N,) each; nan in either: not scored."""
+    def addends(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What each sample adds to each of S sums, (N, S) float64; 0 where it is not scored."""
+
+    @abstractmethod
+    def of_sums(self, sums: np.ndarray) -> np.ndarray:
+        """sums (..., S) -> the number (...); nan where nothing was scored."""
 
     def value(self, statistics: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> np.ndarray:
         """statistics: columns (N,). counts: (R, N), how often each sample stands in each of R resamples.
 
-        Returns (R,) float64, or () without counts; nan where the denominator is 0. Integer counts are converted once
+        Returns (R,) float64, or () without counts; nan where nothing was scored. Integer counts are converted once
         for each call, so who asks for many metrics passes float64.
         """
-        numerator, denominator = self.scored_terms(statistics)
-        above, below = numerator.sum(), denominator.sum()
-        if counts is not None:
-            above, below = np.moveaxis(np.asarray(counts, np.float64) @ np.stack([numerator, denominator], 1), -1, 0)
-        undefined = np.full(np.shape(below), np.nan)
-        return np.divide(above, below, out=undefined, where=np.asarray(below != 0))
+        addends = self.addends(statistics)
+        if counts is None:
+            return self.of_sums(np.ascontiguousarray(addends.T).sum(axis=1))  # along memory numpy sums in pairs
+        return self.of_sums(np.asarray(counts, np.float64) @ addends)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summed(OfSums):
+    """Sum of numerators / sum of denominators."""
+
+    @abstractmethod
+    def terms(self, statistics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """What each sample adds to the numerator and to the denominator, (N,) each; nan in either: not scored."""
+
+    def addends(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.stack(self.scored_terms(statistics), axis=1)
+
+    def of_sums(self, sums: np.ndarray) -> np.ndarray:
+        return _ratio(sums[..., 0], sums[..., 1])
 
     def scored(self, statistics: Mapping[str, np.ndarray]) -> int:
         """How many samples this metric scores."""
@@ -87,3 +104,40 @@ class ShareAtLeast(Summed):
         column = np.asarray(statistics[self.column], np.float64)
         passed = column >= self.threshold if self.inclusive else column > self.threshold
         return np.where(np.isnan(column), np.nan, passed), np.ones(len(column))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOfRatios(OfSums):
+    """Mean over classes of: sum of the class's numerators / sum of its denominators (mIoU over a whole dataset).
+
+    numerator, denominator, weight: what the columns of all classes begin with. The classes are what follows
+    `numerator.` in the names of columns, so "intersection" stands for "intersection.cone" and its like. weight: columns
+    whose sum weighs a class in the mean; None weighs all alike. empty: the ratio of a class whose denominators add up
+    to 0; None leaves it out of the mean. The number is nan where that is so of every class.
+    """
+
+    numerator: str
+    denominator: str
+    weight: str | None = None
+    empty: float | None = None
+
+    def addends(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(N, S): the numerators of K classes, then their denominators, then their weights where there are any."""
+        classes = [name.removeprefix(self.numerator) for name in statistics if name.startswith(self.numerator + ".")]
+        if not classes:
+            raise KeyError(f"{self.numerator}.*")
+        families = [self.numerator, self.denominator, *([self.weight] if self.weight else [])]
+        return np.stack([np.asarray(statistics[f + c], np.float64) for f in families for c in classes], axis=1)
+
+    def of_sums(self, sums: np.ndarray) -> np.ndarray:
+        above, below, *weights = np.split(sums, 3 if self.weight else 2, axis=-1)
+        ratio = _ratio(above, below)
+        if self.empty is not None:
+            ratio = np.where((below == 0) & (below != 0).any(axis=-1, keepdims=True), self.empty, ratio)
+        weight = np.where(np.isnan(ratio), 0.0, weights[0] if weights else 1.0)
+        return _ratio((weight * np.nan_to_num(ratio)).sum(axis=-1), weight.sum(axis=-1))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below, nan where below is 0."""
+    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=np.asarray(below != 0))

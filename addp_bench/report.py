@@ -13,7 +13,7 @@ import numpy as np
 
 from addp_bench.charts import BLUE, GREY, INK, ORANGE, RED, charts_of
 from addp_bench.errors import BadData
-from addp_bench.metrics import Summed
+from addp_bench.metrics import OfSums
 from addp_bench.randomness import numpy_generator
 from addp_bench.records import Record, clean, metric_of
 from addp_bench.rendering import points, with_interval
@@ -69,12 +69,9 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def _scores(record: Record) -> np.ndarray | None:
-    """The headline metric of every single sample (N,), nan where it has none; None for a metric that is no sum."""
+    """The headline metric of every single sample (N,), nan where it has none; None for a metric of another kind."""
     metric = metric_of(record, record.headline)
-    if not isinstance(metric, Summed):
-        return None
-    numerator, denominator = metric.scored_terms(record.statistics.columns)
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator != 0)
+    return metric.of_sums(metric.addends(record.statistics.columns)) if isinstance(metric, OfSums) else None
 
 
 def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> Path:

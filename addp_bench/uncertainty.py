@@ -23,7 +23,7 @@ import numpy as np
 from scipy import special
 
 from addp_bench.errors import BadOption, NothingSelected
-from addp_bench.metrics import Summed
+from addp_bench.metrics import OfSums
 from addp_bench.protocols import Metric
 from addp_bench.randomness import numpy_generator
 from addp_bench.statistics import Statistics
@@ -240,19 +240,15 @@ def _resampler(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Cluster counts (B, C) -> the metric of each of M runs (B, M).
 
-    A metric that is a ratio of sums is summed within clusters first, and all runs are then one matrix product. Any
-    other is asked with the counts of its samples.
+    A metric that is made of sums is summed within clusters first, and all runs are then one matrix product. Any other
+    is asked with the counts of its samples.
     """
-    if not isinstance(metric, Summed):
+    if not isinstance(metric, OfSums):
         return lambda counts: np.stack([metric.value(run, counts[:, cluster]) for run in runs], axis=1)
-    sums = [[np.bincount(cluster, term, clusters) for term in metric.scored_terms(run)] for run in runs]
-    numerators, denominators = (np.stack(part, axis=1) for part in zip(*sums))  # (C, M) each
-
-    def ratio(counts: np.ndarray) -> np.ndarray:
-        above, below = counts @ numerators, counts @ denominators
-        return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
-
-    return ratio
+    parts = [[np.bincount(cluster, part, clusters) for part in metric.addends(run).T] for run in runs]
+    sums = np.array(parts)  # (M, S, C)
+    each = np.ascontiguousarray(sums.reshape(-1, clusters).T)
+    return lambda counts: metric.of_sums((counts @ each).reshape(len(counts), len(runs), -1))
 
 
 def chosen(statistics: Statistics, rows: np.ndarray) -> Statistics:

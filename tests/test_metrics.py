@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
+from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 
 OIOU = RatioOfSums(id="oiou", label="oIoU", numerator="i", denominator="u")
 MEAN = MeanOf(id="m", label="m", column="x")
@@ -81,3 +81,52 @@ def test_every_metric_agrees_with_a_loop_over_the_resampled_list(data):
         np.testing.assert_allclose(mean, sum(x) / len(x) if x else math.nan)
         np.testing.assert_allclose(part, sum(value >= 2 for value in x) / len(x) if x else math.nan)
         np.testing.assert_allclose(ratio, sum(i for i, _ in pairs) / below if below else math.nan)
+
+
+# ------------------------------------------------------------------------------------------ means of ratios of sums
+
+MIOU = MeanOfRatios(id="miou", label="mIoU", numerator="i", denominator="u")
+BY_CLASS = {"i.a": [1, 2, 0], "u.a": [2, 2, 0], "i.b": [0, 0, 3], "u.b": [0, 0, 4], "i.c": [0, 0, 0], "u.c": [0, 0, 0]}
+
+
+def test_a_mean_of_ratios_leaves_out_or_counts_what_is_nowhere():
+    there = columns(**BY_CLASS, union=[9, 9, 9])  # another column that begins alike
+    assert MIOU.value(there) == pytest.approx((3 / 4 + 3 / 4) / 2)
+    counting = MeanOfRatios(id="m", label="m", numerator="i", denominator="u", empty=0.0)
+    assert counting.value(there) == pytest.approx((3 / 4 + 3 / 4 + 0) / 3)
+    weighed = MeanOfRatios(id="m", label="m", numerator="i", denominator="u", weight="w")
+    weights = columns(**{"w.a": [1, 0, 0], "w.b": [2, 2, 1], "w.c": [0, 0, 9]})
+    assert weighed.value({**there, **weights}) == pytest.approx((1 * 3 / 4 + 5 * 3 / 4) / 6), "c has no ratio to weigh"
+    # b is in the last sample alone: without it there is one class
+    resampled = MIOU.value(there, np.array([[1, 1, 0], [2, 1, 0], [0, 0, 1], [0, 0, 0]]))
+    assert resampled == pytest.approx([3 / 4, 4 / 6, 3 / 4, math.nan], nan_ok=True)
+
+
+def test_nothing_anywhere_is_no_number_even_where_absence_counts():
+    nothing = columns(**{"i.a": [0], "u.a": [0]})
+    assert math.isnan(MIOU.value(nothing))
+    assert math.isnan(MeanOfRatios(id="m", label="m", numerator="i", denominator="u", empty=0.0).value(nothing))
+    with pytest.raises(KeyError, match="i"):
+        MIOU.value(columns(x=[1.0]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_mean_of_ratios_is_what_adding_each_resample_up_says(seed):
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(1, 7)), int(rng.integers(1, 5))
+    below = rng.integers(0, 9, (n, k)) * (rng.random((n, k)) < 0.5)
+    above, weight = (rng.random((n, k)) * below).round(), rng.integers(0, 5, (n, k))
+    families = {"i": above, "u": below, "w": weight}
+    statistics = columns(**{f"{f}.{c}": values[:, c] for f, values in families.items() for c in range(k)})
+    counts = rng.multinomial(n, np.full(n, 1 / n), 8)
+    for heavy in (None, "w"):
+        metric = MeanOfRatios(id="m", label="m", numerator="i", denominator="u", weight=heavy)
+        for row, found in zip(counts, metric.value(statistics, counts)):
+            drawn = np.repeat(np.arange(n), row)
+            ratios, weights = [], []
+            for c in range(k):
+                if below[drawn, c].sum():
+                    ratios.append(above[drawn, c].sum() / below[drawn, c].sum())
+                    weights.append(weight[drawn, c].sum() if heavy else 1)
+            expected = np.dot(ratios, weights) / sum(weights) if sum(weights) else math.nan
+            assert found == pytest.approx(expected, nan_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from addp_bench.errors import BadData, BadRequest, NothingSelected, StorageProblem
-from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
+from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, metric_of, write
 from addp_bench.statistics import Statistics, read_statistics, statistics_of
 
@@ -277,3 +277,10 @@ def test_a_thousand_records_are_read_in_a_second(tmp_path):
     assert len(load_all(tmp_path).records) == 1001
     assert time.process_time() - start < 1.0
     assert json.loads(text)["schema"] == 1
+
+
+def test_a_mean_over_classes_can_be_made_again_from_a_record_alone(tmp_path):
+    for weight, empty in ((None, None), ("true", 0.0)):
+        metric = MeanOfRatios(id="m", label="M", numerator="i", denominator="u", weight=weight, empty=empty)
+        record = load(written(tmp_path, metrics={"m": metric_entry(metric, 0.5)}).folder)
+        assert metric_of(record, "m") == metric

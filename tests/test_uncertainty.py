@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from addp_bench.errors import BadOption, NothingSelected
-from addp_bench.metrics import MeanOf, RatioOfSums
+from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums
 from addp_bench.statistics import Statistics
 from addp_bench.uncertainty import Panel, Runs, difference, holm, interval, resample_counts
 
@@ -114,6 +114,28 @@ def test_a_metric_that_is_no_ratio_of_sums_is_resampled_by_its_samples():
     assert (found.low, found.high) == pytest.approx(
         (squared.low**0.5, squared.high**0.5), rel=1e-6
     )  # quantiles interpolate
+
+
+def test_a_mean_over_classes_is_resampled_as_its_samples_would_be():
+    """The sums within clusters, of all runs at once, against the metric itself on every resample."""
+    rng = np.random.default_rng(0)
+    miou = MeanOfRatios(id="miou", label="mIoU", numerator="i", denominator="u")
+    images = np.arange(60) // 3
+    runs = []
+    for _ in range(2):
+        u = rng.integers(1, 9, (60, 5)) * (rng.random((60, 5)) < 0.3)
+        i = (rng.random((60, 5)) * u).round()
+        i[:, 4] = u[:, 4] = 0
+        runs.append(one(images=images, **{f"{f}.{c}": v[:, c] for f, v in (("i", i), ("u", u)) for c in range(5)}))
+    found = difference(miou, *runs, resamples=300)
+    counts = np.concatenate([resample_counts(20, 0, block) for block in range(2)])[:300]
+    names, cluster = np.unique([f"{k}" for k in images], return_inverse=True)
+    each = [miou.value(run.by_seed[0].columns, counts[:, cluster]) for run in runs]
+    assert len(names) == 20
+    assert found.value == pytest.approx(
+        float(miou.value(runs[0].by_seed[0].columns) - miou.value(runs[1].by_seed[0].columns))
+    )
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(each[0] - each[1], [0.025, 0.975])), abs=1e-12)
 
 
 def test_fewer_than_two_resamples_are_refused():

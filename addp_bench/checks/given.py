@@ -16,6 +16,7 @@ from addp_bench.types import Boxes
 Finding = tuple[str, str | None]  # promise, and what was met instead
 SIDE = 64  # pixels of the pictures that are drawn
 LATENT = (4, 8, 8)
+VOCABULARY = ("background", "ball")  # of the class maps
 
 
 def names(purpose: str, count: int) -> list[tuple[str | int, ...]]:

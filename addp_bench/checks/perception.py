@@ -14,11 +14,25 @@ from addp_bench.jobs import Job
 from addp_bench.randomness import numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
-from addp_bench.types import Drawing, Query, Sample
+from addp_bench.types import UNLABELLED, Drawing, Query, Sample
 
-from .given import SIDE, Finding, built, finite, masks_of, names, noise_of, photos_of, said, shaped, truths_of
+from .given import (
+    SIDE,
+    VOCABULARY,
+    Finding,
+    built,
+    finite,
+    masks_of,
+    names,
+    noise_of,
+    photos_of,
+    said,
+    shaped,
+    truths_of,
+)
 
 SAMPLES = 3  # of each split of a dataset that are read
+MAPS = ("mask", "labels")  # truths (H, W) of which there are examples
 
 
 def aug(aug: Any, registry: Registry) -> Iterator[Finding]:
@@ -69,31 +83,37 @@ def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
 
 def transform(transform: Any, registry: Registry) -> Iterator[Finding]:
     yield "says what it does with a picture", said(isinstance(transform.changes, tuple), repr(transform.changes))
-    if "mask" not in transform.truths:
+    known = [truth for truth in MAPS if truth in transform.truths]
+    if not known:
         yield f"changes {', '.join(transform.truths)}, of which there is no example here", None
-        return
-    photos, masks = photos_of(4), masks_of(4)
+    for truth in known:
+        yield from _transformed(transform, truth)
+
+
+def _transformed(transform: Any, kind: str) -> Iterator[Finding]:
+    photos, maps = photos_of(4), truths_of(4)[kind]
     u = uniform((transform.draws,), names("transform", 4)).float()
 
     def changed(rows: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
-        given = photos[rows].clone(), masks[rows].clone()
+        given = photos[rows].clone(), maps[rows].clone()
         found: tuple[torch.Tensor, torch.Tensor] = transform.apply(*given, u[rows])
-        if not (torch.equal(given[0], photos[rows]) and torch.equal(given[1], masks[rows])):
+        if not (torch.equal(given[0], photos[rows]) and torch.equal(given[1], maps[rows])):
             raise ValueError("it writes into what it was given")
         return found
 
     new, truth = changed()
-    yield shaped("gives back photographs", new, photos.shape)
-    yield shaped("gives back truths", truth, masks.shape)
-    yield "a mask stays one", said(truth.dtype == torch.bool, f"met {truth.dtype}")
-    yield "photographs stay in [-1, 1]", said(new.abs().max() <= 1, f"met {new.abs().max():.3g}")
-    yield "something changes", said(not torch.equal(new, photos), "no photograph did")
+    yield shaped(f"{kind}: gives back photographs", new, photos.shape)
+    yield shaped(f"{kind}: gives back truths", truth, maps.shape)
+    invented = truth.dtype != maps.dtype or set(truth.unique().tolist()) - set(maps.unique().tolist())
+    yield f"{kind}: stays one, and no label is invented", said(not invented, f"met {truth.dtype}, {truth.unique()}")
+    yield f"{kind}: photographs stay in [-1, 1]", said(new.abs().max() <= 1, f"met {new.abs().max():.3g}")
+    yield f"{kind}: something changes", said(not torch.equal(new, photos), "no photograph did")
     again = changed()
     same = torch.equal(again[0], new) and torch.equal(again[1], truth)
-    yield "all randomness comes in", said(same, "two calls differ")
+    yield f"{kind}: all randomness comes in", said(same, "two calls differ")
     alone = changed(slice(2, 3))
     close = torch.allclose(alone[0], new[2:3], atol=1e-6) and torch.equal(alone[1], truth[2:3])
-    yield "a sample does not depend on its batch", said(close, "alone it is changed otherwise")
+    yield f"{kind}: a sample does not depend on its batch", said(close, "alone it is changed otherwise")
 
 
 def _drawing(truth: str, masks: torch.Tensor) -> Drawing:
@@ -125,40 +145,51 @@ def _same(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
 
 
 def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
-    if encoding.truth != "mask":
+    if encoding.truth not in MAPS:
         yield f"draws {encoding.truth}, of which there is no example here", None
         return
-    masks, photos = masks_of(4), photos_of(4)
-    sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), None, "the red cup")
-    asked = list(encoding.queries(sample, ()))
+    truths, photos = truths_of(4)[encoding.truth], photos_of(4)
+    asked = list(encoding.queries(_sample(None), VOCABULARY))
     yield "asks without the truth", said(asked and all(isinstance(q, Query) for q in asked), f"met {asked!r}")
-    drawn = encoding.encode(photos, masks, asked[:1] * 4)
-    yield shaped("a picture for every sample", drawn.rgb, photos.shape)
+    k = len(asked)
+    drawn = encoding.encode(photos.repeat_interleave(k, 0), truths.repeat_interleave(k, 0), asked * 4)
+    yield shaped("a picture for every drawing", drawn.rgb, (4 * k, *photos.shape[1:]))
     yield "pictures lie in [-1, 1]", said(drawn.rgb.abs().max() <= 1, f"met {drawn.rgb.abs().max():.3g}")
-    for drawing, photo, mask in zip(drawn.rgb, photos, masks):
-        read = torch.as_tensor(encoding.decode(drawing[None], photo, asked[:1]))
-        if wrong := int((read != mask).sum()):
+    if drawn.valid is not None:
+        yield "says that parts of it may mean nothing", said(getattr(encoding, "partial", False), "no `partial = True`")
+    for drawings, photo, truth in zip(drawn.rgb.split(k), photos, truths):
+        read = torch.as_tensor(encoding.decode(drawings, photo, asked))
+        if wrong := int(((read != truth) & _meant(truth)).sum()):
             yield "a drawing is read back as what was drawn", f"{wrong} of {SIDE * SIDE} pixels differ"
             return
     yield "a drawing is read back as what was drawn", None
+
+
+def _meant(truth: torch.Tensor) -> torch.Tensor:
+    """Where a map (H, W) says something."""
+    return torch.ones_like(truth) if truth.dtype == torch.bool else truth != UNLABELLED
+
+
+def _sample(truth: Any) -> Sample:
+    return Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), truth, "the red cup")
 
 
 def task(task: Any, registry: Registry) -> Iterator[Finding]:
     protocols = task.protocols()
     yield "has protocols", said(protocols, "it has none")
     for name, settings in protocols.items():
-        metrics = task.evaluator(settings).metrics
+        metrics = task.evaluator(settings, VOCABULARY).metrics
         ids = [m.id for m in metrics]
         yield f"protocol {name} has metrics of different ids", said(ids and len(set(ids)) == len(ids), str(ids))
-    if task.truth == "mask":
-        mask = masks_of(1)[0].numpy()
-        sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), mask, "the red cup")
+    if task.truth in MAPS:
+        truth = truths_of(1)[task.truth][0].numpy()
+        sample = _sample(truth)
         for name, settings in protocols.items():
-            evaluator = task.evaluator(settings)
-            columns = {k: np.array([v]) for k, v in evaluator.statistics(sample, mask).items()}
+            evaluator = task.evaluator(settings, VOCABULARY)
+            columns = {k: np.array([v]) for k, v in evaluator.statistics(sample, truth).items()}
             values = [float(evaluator.metrics[0].value(columns))]
             yield f"protocol {name} gives the truth full marks", said(values == [1.0], f"met {values[0]:g}")
-        best, worse = task.quality(mask, mask), task.quality(np.zeros_like(mask), mask)
+        best, worse = task.quality(truth, truth), task.quality(np.zeros_like(truth), truth)
         yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
     known = registry.names("encoding"), registry.names("corruption")
     named = task.encoding in known[0] and set(task.corruptions) <= set(known[1])
@@ -192,9 +223,9 @@ def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
                 said(photo, f"{sample.image.dtype} {sample.image.shape}"),
             )
             yield f"{task}: words {i} without the photograph", said(samples.text(i) == sample.text, samples.text(i))
-            if judge is not None and judge.truth == "mask":
+            if judge is not None and judge.truth in MAPS:
                 fits = sample.truth.shape == sample.image.shape[:2]
-                yield f"{task}: mask {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
+                yield f"{task}: {judge.truth} {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
             same = np.array_equal(sample.image, again.image) and sample.text == again.text
             yield f"{task}: sample {i} is the same each time", said(same, "a second look differs")
 

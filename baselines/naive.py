@@ -9,40 +9,51 @@ import numpy as np
 from addp_bench.errors import BadData, unknown
 from addp_bench.hookspecs import hookimpl
 
+from . import naive_semantic
+
 if TYPE_CHECKING:
     from addp_bench.registry import Registry
     from addp_bench.types import Sample
 
 
 class Constant:
-    """Always the same mask, whatever is asked.
+    """Always the same answer, whatever is asked.
 
-    value: empty, or everything for the whole photograph.
+    value: of ris, empty, or everything for the whole photograph. label: of semantic, the class that every pixel gets.
     """
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
-    def __init__(self, value: Literal["empty", "everything"] = "empty") -> None:
-        self.value = value
+    def __init__(self, value: Literal["empty", "everything"] = "empty", label: int = 0) -> None:
+        if label < 0:
+            raise ValueError(f"label is the index of a class, 0 the first, got {label}")
+        self.value, self.label = value, label
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
-        """(H, W) bool of the photograph's size. Raises UnknownName for a task other than ris."""
-        _only_masks("constant", task)
+        """Of the photograph's size: (H, W) bool of ris, int64 of semantic. Raises UnknownName for another task."""
+        if task == "semantic":
+            return naive_semantic.constant(sample, self.label)
+        _only_masks("constant", task, "semantic")
         return np.full(sample.image.shape[:2], self.value == "everything")
 
 
 class RandomObject:
-    """One of the photograph's objects, each equally likely: what guessing gives when segmenting is solved."""
+    """What guessing gives when segmenting is solved.
+
+    Of ris one of the photograph's objects, each equally likely; of semantic its regions, their classes exchanged.
+    """
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
-        """(H, W) bool. Raises UnknownName for a task other than ris, BadData where the dataset has no outlines."""
-        _only_masks("random", task)
+        """(H, W) bool, int64 of semantic. Raises UnknownName for another task, BadData without outlines (ris)."""
+        if task == "semantic":
+            return naive_semantic.exchanged(sample, generator)
+        _only_masks("random", task, "semantic")
         instance, areas = _objects("random", sample)
         return instance == generator.choice(np.flatnonzero(areas))
 
@@ -73,9 +84,9 @@ class Truth:
         return sample.truth
 
 
-def _only_masks(name: str, task: str) -> None:
+def _only_masks(name: str, task: str, *also: str) -> None:
     if task != "ris":
-        raise unknown(f"task of model {name}", task, ["ris"])
+        raise unknown(f"task of model {name}", task, ["ris", *also])
 
 
 def _objects(name: str, sample: Sample) -> tuple[np.ndarray, np.ndarray]:

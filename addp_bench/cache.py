@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +82,10 @@ class Index:
         items, rows = [], []
         for s in range(count):
             places.setdefault(samples.image_ids[s], len(places))
-            said = Sample(samples.ids[s], samples.image_ids[s], NO_IMAGE, None, samples.text(s))
+            if isinstance(samples, OnlyPresent):
+                said = samples[s]
+            else:
+                said = Sample(samples.ids[s], samples.image_ids[s], NO_IMAGE, None, samples.text(s))
             for q, query in enumerate(queries(encoding, said, samples)):
                 items.append(Item(s, q, query.prompt))
                 rows.append(prompts.setdefault(query.prompt, len(prompts)))
@@ -210,9 +213,34 @@ def make(
     index.write(folder)
 
 
+class OnlyPresent:
+    """A split of which every sample is asked only for the classes in its truth: what an oracle knows.
+
+    present(truth): the labels in a truth. A sample that holds none of the classes is asked for the first, so that it is
+    judged too.
+    """
+
+    def __init__(self, samples: Samples, present: Callable[[Any], Collection[int]]) -> None:
+        self.samples, self.present = samples, present
+        self.ids, self.image_ids, self.text = samples.ids, samples.image_ids, samples.text
+        self.vocabulary = vocabulary(samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def among(self, asked: Sequence[Query], sample: Sample) -> Sequence[Query]:
+        """Those of the queries that ask for a class in the sample's truth."""
+        present = self.present(sample.truth)
+        return [query for query in asked if query.label in present] or asked[:1]
+
+
 def queries(encoding: Encoding, sample: Sample, samples: Samples) -> Sequence[Query]:
     """What an encoding asks for a sample, which it sees without truth and hints."""
-    return encoding.queries(replace(sample, truth=None, hints={}), vocabulary(samples))
+    asked = encoding.queries(replace(sample, truth=None, hints={}), vocabulary(samples))
+    return samples.among(asked, sample) if isinstance(samples, OnlyPresent) else asked
 
 
 def vocabulary(samples: Samples) -> Sequence[str]:

@@ -81,7 +81,9 @@ class Task(Protocol):
     # *Optional* `picture(answer, photo (H, W, 3) uint8) -> (H, W, 3) uint8`: how people see a truth or a prediction.
     # *Optional* `write(prediction, path)`, `read(path, sample) -> prediction`, `suffix`: predictions as files that
     # other programs know; `read` raises BadData for a file that is none. *Optional* `ensemble(predictions) ->
-    # prediction`: one answer of several to the same question.
+    # prediction`: one answer of several to the same question. *Optional* `present(truth) -> labels`: the classes that a
+    # truth holds, for protocols whose setting `class_list` is "present": every query of a judged sample that asks for
+    # another class is left out, and the record says that the protocol looked at the truth.
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""

@@ -73,14 +73,16 @@ class Reopened:
                 f"which now has {there[:16]}: its pictures would be those of other samples. Run the cell again, or "
                 "bring back the data it was judged on."
             )
-        samples, count = self.bench.work.samples(self.cell, "eval", self.cell.budget.limit)
+        settings = self.record.result["protocol"]["settings"]
+        asked = settings.get("class_list", "all")
+        samples, count = self.bench.work.samples(self.cell, "eval", self.cell.budget.limit, asked)
         place = {id_: i for i, id_ in enumerate(samples.ids[:count])}
         if missing := [i for i in ids if i not in place]:
             raise BadData(f"cell {self.record.id}: its split has no sample {missing[0]!r} any more")
         if not self.cell.denoises:
             return [self._asked(samples[place[i]]) for i in ids]
         task = self.bench.work.build("task", self.cell)
-        evaluator = task.evaluator(self.record.result["protocol"]["settings"], cache.vocabulary(samples))
+        evaluator = task.evaluator(settings, cache.vocabulary(samples))
         encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
         members = [evaluation.Drawn.open(folder) for folder in self.members()]
         read = self.record.result["read_at"]["index"]

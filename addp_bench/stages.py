@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from addp_bench import records
+from addp_bench.cache import NO_IMAGE
 from addp_bench.cards import Cards
 from addp_bench.contribution import is_file, read_contribution, sources_of
 from addp_bench.errors import BadData, BadOption, unknown
@@ -31,6 +32,7 @@ from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
 from addp_bench.store import Stage, Store, digest
+from addp_bench.types import Sample
 from addp_bench.visits import Visits
 
 STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of ten groups
@@ -76,9 +78,24 @@ class Planner:
             return Plan(cell, self._score(cell, self._naive(cell)))
         self._require_trainable(cell)
         self.visits.require_reading(cell)
+        self._class_list(cell)  # or refuses, before anything is trained
         train = self._train(cell)
         predicts = [self._own(cell, train, "eval", cell.budget.limit, member) for member in range(cell.ensemble)]
         return Plan(cell, self._score(cell, *predicts))
+
+    def _class_list(self, cell: Cell) -> str:
+        """Which classes a sample is asked for when it is judged: "all", or those "present" in its truth."""
+        settings = self.registry.build("task", cell["task"]).protocols()[cell.protocol]
+        asked = str(settings.get("class_list", "all"))
+        if asked == "present":
+            sample = Sample("any", "any", NO_IMAGE, None)
+            queries = self.registry.build("encoding", cell["encoding"]).queries(sample, ("one class", "another"))
+            if any(query.label is None for query in queries):
+                raise Illegal(
+                    f"protocol {cell.protocol} asks for the classes in the truth alone, each in a drawing of its own, "
+                    f"and encoding {cell.name('encoding')} draws all at once; take --encoding class_mask"
+                )
+        return asked
 
     def _require_trainable(self, cell: Cell) -> None:
         noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
@@ -196,9 +213,10 @@ class Planner:
         exposure: Choice,
         groups: int = GROUPS,
         member: int = 0,
+        class_list: str = "all",
     ) -> Stage:
         """groups: equal blocks of timesteps, of each of which the last answer is kept. member: of an ensemble."""
-        latents = self._latents(cell, purpose, limit, targets=False)
+        latents = self._latents(cell, purpose, limit, targets=False, class_list=class_list)
         chosen = {"sampler": sampler, "guidance": guidance, "exposure": exposure}
         spec = {
             "train": train.key,
@@ -256,10 +274,12 @@ class Planner:
             guidance=cell["guidance"],
             exposure=cell["exposure"],
             member=member,
+            class_list=self._class_list(cell),
         )
 
-    def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool) -> Stage:
+    def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool, class_list: str = "all") -> Stage:
         spec = {
+            **({} if class_list == "all" else {"class_list": class_list}),
             "data": self._data(cell, purpose, limit),
             "task": by_content(cell["task"]),
             "encoding": by_content(cell["encoding"]),

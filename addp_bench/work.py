@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,10 +80,15 @@ class Work:
     def noise(self, cell: Cell, model: DenoisingModel) -> Any:
         return self.build("noise", cell) if "noise" in cell.choices else model.noise
 
-    def samples(self, cell: Cell, purpose: str, limit: int | None) -> tuple[Samples, int]:
-        """The split for "train", "stats" or "eval", and how many of its samples, from the first on, are used."""
+    def samples(self, cell: Cell, purpose: str, limit: int | None, class_list: str = "all") -> tuple[Samples, int]:
+        """The split for "train", "stats" or "eval", and how many of its samples, from the first on, are used.
+
+        class_list: "present" where they are asked only for the classes in their truth.
+        """
         dataset = self.registry.build("dataset", cell.dataset(purpose))
-        samples = dataset.samples(cell.splits[purpose], cell.name("task"))
+        samples: Samples = dataset.samples(cell.splits[purpose], cell.name("task"))
+        if class_list == "present":
+            samples = cache.OnlyPresent(samples, self.build("task", cell).present)
         return samples, len(samples) if limit is None else min(limit, len(samples))
 
     def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
@@ -122,7 +127,8 @@ class Work:
     def answers(self, cell: Cell, predicts: Sequence[Stage], drawing_size: Callable) -> tuple[Sequence[int], Iterator]:
         """Timesteps of finished predictions, and an iterator over what they say. predicts: of each member."""
         several = [evaluation.Drawn.open(self.folder(predict)) for predict in predicts]
-        samples, _ = self.samples(cell, predicts[0].context["purpose"], None)
+        asked = predicts[0].input("latents").spec.get("class_list", "all")
+        samples, _ = self.samples(cell, predicts[0].context["purpose"], None, asked)
         encoding, model = self.build("encoding", cell), self.model(cell)
         found = [evaluation.answers(d, samples, encoding, model, self.device, drawing_size) for d in several]
         whole = found[0] if len(found) == 1 else evaluation.ensembled(found, self.build("task", cell))
@@ -132,7 +138,8 @@ class Work:
 
     def _latents(self, stage: Stage, cell: Cell, folder: Path) -> None:
         data = stage.spec["data"]
-        samples, count = self.samples(cell, stage.context["purpose"], data["limit"])
+        asked = stage.spec.get("class_list", "all")
+        samples, count = self.samples(cell, stage.context["purpose"], data["limit"], asked)
         with self.progress.bar(f"encoding {count} samples of {data['split']}") as tell:
             cache.make(
                 folder,
@@ -240,7 +247,7 @@ class Work:
             metrics,
             scores,
             taught,
-            self._truthful(cell),
+            self._truthful(cell, stage.spec["protocol"]["settings"]),
         )
 
     def _taught(self, stage: Stage, cell: Cell) -> outcome.Taught:
@@ -255,10 +262,11 @@ class Work:
             log["samples"], log["steps"], fingerprint, timesteps["mass"], measured.to_json() if measured else None
         )
 
-    def _truthful(self, cell: Cell) -> list[str]:
-        """Kinds whose plugin looked at the truth."""
+    def _truthful(self, cell: Cell, protocol: Mapping[str, Any]) -> list[str]:
+        """Kinds whose plugin looked at the truth, and "protocol" where it told which classes to ask for."""
         entries = ((kind, self.registry.get(kind, c.name)) for kind, c in cell.choices.items())
-        return [kind for kind, entry in entries if getattr(entry.factory, "uses_truth", False)]
+        found = [kind for kind, entry in entries if getattr(entry.factory, "uses_truth", False)]
+        return found + ["protocol"] * (cell.denoises and protocol.get("class_list") == "present")
 
 
 def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[str, Any]:

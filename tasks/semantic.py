@@ -43,7 +43,8 @@ class Settings:
     size. pred_resize: "rgb_then_decode" resizes the drawing to that size and then decodes it, "labels_nearest" decodes
     it as it is and resizes the class map. absent_class: what a class adds to mIoU and mAcc that is 0 / 0: "nan" leaves
     it out of the mean, "zero" keeps it there as 0. average: "dataset" sums pixels over the split and divides then;
-    "images" is the mean over photographs of the mean over the classes of each. per_class: the IoU of every class is
+    "images" is the mean over photographs of the mean over the classes of each. class_list: "present" asks for the
+    classes in a sample's truth alone, which nobody can know but an oracle. per_class: the IoU of every class is
     reported where the vocabulary has at most so many.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     pred_resize: Literal["rgb_then_decode", "labels_nearest"] = "rgb_then_decode"
     absent_class: Literal["nan", "zero"] = "nan"
     average: Literal["dataset", "images"] = "dataset"
+    class_list: Literal["all", "present"] = "all"
     per_class: int = SHORT
 
     @classmethod
@@ -77,6 +79,8 @@ PROTOCOLS = {
     "ade20k": Settings("original"),
     # SceneParse150's development kit: a class that is nowhere gives 0 and stays in the mean
     "csail": Settings("original", absent_class="zero"),
+    # what InstructCV's released code does: the classes are told, and the mean is over photographs
+    "instructcv_compat": Settings("original", average="images", class_list="present"),
 }
 
 
@@ -115,6 +119,10 @@ class Semantic:
                 f"sample {sample.id}: its truth holds the label {outside[0]}; labels are 0 to {CLASSES - 1}, and "
                 f"{UNLABELLED} where nobody knows."
             )
+
+    def present(self, truth: Any) -> set[int]:
+        """The classes in a class map (H, W)."""
+        return set(np.unique(truth).tolist()) - {UNLABELLED}
 
     def collate(self, truths: Sequence[Any]) -> Tensor:
         """B class maps (H, W), arrays or tensors, of one size -> (B, H, W) int64."""

@@ -15,7 +15,7 @@ from addp_bench.loading import load
 from addp_bench.plugins.transforms import Crop, Flip, Photometric
 from addp_bench.resolve import resolve
 from addp_bench.tasks.ris import Ris
-from addp_bench.types import Boxes
+from addp_bench.types import UNLABELLED, Boxes
 
 U = torch.tensor([[0.1, 0.2, 0.7], [0.9, 0.5, 0.5], [0.4, 0.0, 1.0 - 1e-7]])
 
@@ -33,6 +33,19 @@ def test_a_flip_mirrors_photograph_and_truth_of_the_share_that_is_drawn():
     assert torch.equal(moved[0], labels[0].flip(-1))
     assert torch.equal(flipped[1], photos[1]), "0.9 does not"
     assert torch.equal(moved[1], labels[1])
+
+
+@pytest.mark.parametrize("transform", [Flip(share=1.0), Crop(smallest=0.3)])
+def test_labels_are_moved_and_never_mixed_and_what_nobody_knows_stays_so(transform):
+    labels = torch.full((50, 16, 16), UNLABELLED)
+    labels[:, :, 2:9] = 3
+    photos = (labels == 3)[:, None].expand(-1, 3, -1, -1).float() * 2.0 - 1.0
+    u = torch.from_numpy(np.random.default_rng(0).uniform(size=(50, 3))).float()
+    moved, truth = transform.apply(photos, labels, u)
+    assert truth.dtype == torch.int64
+    assert set(truth.unique().tolist()) == {3, UNLABELLED}
+    assert (moved[:, 0][truth == 3] >= -1e-5).all(), "what is labelled lies where the photograph shows it"
+    assert (moved[:, 0][truth == UNLABELLED] <= 1e-5).all()
 
 
 def test_a_flip_moves_boxes_with_what_is_in_them():

@@ -38,10 +38,12 @@ from addp_bench.hookspecs import hookimpl
 from addp_bench.types import Step
 from addp_bench.plugins.corruptions import Color
 from addp_bench.plugins.encodings import RedMask
+from addp_bench.plugins.encodings_labels import Palette
 from addp_bench.plugins.exposures import EpsilonScaling
 from addp_bench.plugins.noise import ScaledLinear
 from addp_bench.plugins.samplers import DDIM
 from addp_bench.plugins.targets import V
+from addp_bench.plugins.transforms import Flip
 from addp_bench.plugins.weights import Uniform
 
 
@@ -106,6 +108,17 @@ class Encoding(RedMask):
         return ~super().decode(drawings, image, queries)
 
 
+class Classes(Palette):
+    def decode(self, drawings, image, queries):
+        return 1 - super().decode(drawings, image, queries)
+
+
+class Invents(Flip):
+    def apply(self, photos, truth, u):
+        photos, truth = super().apply(photos, truth, u)
+        return photos, truth if truth.dtype == torch.bool else torch.where(truth == 1, 2, truth)
+
+
 class Model:
     denoises = False
 
@@ -127,6 +140,8 @@ def addp_bench_register(registry):
                        ("guidance", Guidance), ("encoding", Encoding), ("model", Model), ("executor", Executor)):
         registry.add(kind, "broken", made)
     registry.add("corruption", "writes", Writes)
+    registry.add("encoding", "classes", Classes)
+    registry.add("transform", "invents", Invents)
 """
 
 
@@ -160,6 +175,15 @@ def test_a_broken_promise_is_found(broken, kind, promises):
     assert set(promises) <= set(found)
     with pytest.raises(BadPlugin, match="broken"):
         checks.require(registry, kind, Choice("broken"))
+
+
+@pytest.mark.parametrize("kind, name, promise", [
+    ("encoding", "classes", "a drawing is read back as what was drawn"),
+    ("transform", "invents", "labels: stays one, and no label is invented"),
+])  # fmt: skip
+def test_a_broken_promise_about_class_maps_is_found(broken, kind, name, promise):
+    registry = load([broken]).registry
+    assert [p for p, problem in checks.check(registry, kind, Choice(name)) if problem] == [promise]
 
 
 def test_a_corruption_that_writes_into_its_target_is_found(broken):

@@ -31,19 +31,22 @@ class SolidMask:
     """The photograph with the object painted in one colour (ADDP, appendix A.1.2, whose colour is red).
 
     A pixel reads as the object where it lies within `radius` of the colour. What was of that colour in the photograph
-    reads as the object too; that is the encoding's own error, and its ceiling.
+    reads as the object too; that is the encoding's own error, and its ceiling, unless `change` is asked for.
 
     color: red, purple, blue, green, yellow, white, black, gray, or r,g,b in 0..255.
     radius: Euclidean distance in 0..255 RGB; the boundary belongs to the mask.
+    change: a pixel must also lie farther than this from the photograph, in 0..255 RGB; not given, it need not (ours).
     """
 
     truth: ClassVar[str] = "mask"
 
-    def __init__(self, color: str = "red", radius: float = 50.0) -> None:
+    def __init__(self, color: str = "red", radius: float = 50.0, change: float | None = None) -> None:
         if not 0 <= radius < math.inf:
             raise ValueError(f"radius is a distance in 0..255 RGB, at least 0, got {radius}")
+        if change is not None and not 0 <= change < math.inf:
+            raise ValueError(f"change is a distance in 0..255 RGB, at least 0, got {change}")
         self.colour = read_colour(color)
-        self.radius = radius
+        self.radius, self.change = radius, change
 
     def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
         """One drawing, asked for with the expression as it is; masks have no vocabulary."""
@@ -58,23 +61,27 @@ class SolidMask:
 
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (1, 3, H, W) in [-1, 1] -> mask (H, W) bool on their device."""
-        return self.decode_batch(drawings, image, queries)[0]
+        return self.decode_batch(drawings, image[None], queries)[0]
 
     def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
-        """drawings (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
+        """drawings (B, 3, H, W) and images (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
         whole = pixels(drawings)
         # squared distances of whole numbers are exact in float32, so the edge of the ball is too
-        return (whole - whole.new_tensor(self.colour).view(3, 1, 1)).square().sum(1) <= self.radius**2
+        mask = (whole - whole.new_tensor(self.colour).view(3, 1, 1)).square().sum(1) <= self.radius**2
+        if self.change is None:
+            return mask
+        return mask & ((whole - pixels(image)).square().sum(1) > self.change**2)
 
 
 class RedMask(SolidMask):
     """The photograph with the object painted red, (255, 0, 0): ADDP's encoding (appendix A.1.2).
 
     radius: a pixel within this Euclidean distance of red, in 0..255 RGB, reads as the object; the boundary is in.
+    change: it must also lie farther than this from the photograph, in 0..255 RGB; not given, it need not (ours).
     """
 
-    def __init__(self, radius: float = 50.0) -> None:
-        super().__init__("red", radius)
+    def __init__(self, radius: float = 50.0, change: float | None = None) -> None:
+        super().__init__("red", radius, change)
 
 
 class BinaryMask:

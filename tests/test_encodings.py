@@ -88,6 +88,16 @@ def test_what_was_red_in_the_photograph_reads_as_mask():
     assert RedMask().decode(drawing.rgb, image[0], QUERIES).tolist() == [[True, False]] * 2
 
 
+def test_what_was_red_in_the_photograph_is_no_mask_where_a_change_is_asked_for():
+    photo = picture((250, 10, 10), (215, 0, 0), (214, 0, 0), (90, 90, 90))
+    drawn = picture((250, 10, 10), (255, 0, 0), (255, 0, 0), (255, 0, 0))  # 0, 40, 41 and far from the photograph
+    encoding = RedMask(change=40)
+    assert encoding.decode(drawn, photo[0], QUERIES).tolist() == [[False, False, True, True]] * 2
+    assert torch.equal(encoding.decode_batch(drawn, photo, QUERIES)[0], encoding.decode(drawn, photo[0], QUERIES))
+    assert RedMask().decode(drawn, photo[0], QUERIES).all()
+    assert not RedMask(change=40).decode(picture((200, 0, 0)), photo[0, :, :, 3:], QUERIES).any(), "it must be red too"
+
+
 def test_a_named_colour_and_its_numbers_are_the_same():
     assert SolidMask("Purple").colour == SolidMask("128,0,128").colour == (128, 0, 128)
     assert SolidMask("red").colour == RedMask().colour
@@ -128,7 +138,15 @@ def test_encodings_are_found_by_name_and_alias_with_their_options():
 
 @pytest.mark.parametrize(
     "choice",
-    ["red:radius=-1", "red:radius=inf", "solid_mask:color=crimson", "solid_mask:color=1,2,256", "binary:reads=blue"],
+    [
+        "red:change=-1",
+        "red:change=nan",
+        "red:radius=-1",
+        "red:radius=inf",
+        "solid_mask:color=crimson",
+        "solid_mask:color=1,2,256",
+        "binary:reads=blue",
+    ],
 )
 def test_a_colour_or_radius_that_cannot_be_is_refused(choice):
     with pytest.raises(BadOption):

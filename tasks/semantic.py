@@ -279,12 +279,11 @@ def areas(predicted: np.ndarray, true: np.ndarray, classes: int) -> tuple[np.nda
 
     Pixels that `true` leaves unlabelled are removed from both. A predicted label that is no class is nowhere counted.
     """
-    known = true != UNLABELLED
-    predicted, true = predicted[known], true[known]
-    said = predicted[(predicted >= 0) & (predicted < classes)]
-    both = true[predicted == true]
-    inter, said, true = (np.bincount(labels, minlength=classes) for labels in (both, said, true))
-    return inter, said, true
+    said = np.where((predicted < 0) | (predicted >= classes), classes, predicted)
+    known = np.where(true == UNLABELLED, classes, true.astype(np.int64))
+    side = classes + 1  # the last row and column are of what is no class
+    confusion = np.bincount((known * side + said).ravel(), minlength=side * side).reshape(side, side)[:classes]
+    return np.diag(confusion), confusion.sum(axis=0)[:classes], confusion.sum(axis=1)
 
 
 def _over_present(inter: np.ndarray, said: np.ndarray, true: np.ndarray) -> float:

@@ -17,6 +17,8 @@ import numpy as np
 
 from addp_bench.errors import BadData
 
+from .decoding import field, reason
+
 Merge = Literal["or", "eq1"]
 
 
@@ -81,7 +83,7 @@ def _read_references(file: Path, size: int, changed: int) -> Sequence[Reference]
             # Python 2 wrote bytes; latin1 maps each to a character and so cannot fail
             values = PlainUnpickler(stream, encoding="latin1").load()
     except Exception as broken:  # a damaged pickle raises almost anything
-        raise BadData(f"{file} cannot be read as references: {_reason(broken)}. Download it again.") from broken
+        raise BadData(f"{file} cannot be read as references: {reason(broken)}. Download it again.") from broken
     if not isinstance(values, list):
         raise BadData(f"{file}: expected a list of references, met a {type(values).__name__}.")
     return [_reference(value, f"{file}, reference {number}") for number, value in enumerate(values)]
@@ -89,11 +91,11 @@ def _read_references(file: Path, size: int, changed: int) -> Sequence[Reference]
 
 def _reference(value: Any, where: str) -> Reference:
     sentences = tuple(
-        Sentence(_field(said, "sent_id", int, where), _field(said, "sent", str, where), _field(said, "raw", str, where))
-        for said in _field(value, "sentences", list, where)
+        Sentence(field(said, "sent_id", int, where), field(said, "sent", str, where), field(said, "raw", str, where))
+        for said in field(value, "sentences", list, where)
     )
-    ref_id, ann_id, image_id = (_field(value, name, int, where) for name in ("ref_id", "ann_id", "image_id"))
-    return Reference(ref_id, ann_id, image_id, _field(value, "split", str, where), sentences)
+    ref_id, ann_id, image_id = (field(value, name, int, where) for name in ("ref_id", "ann_id", "image_id"))
+    return Reference(ref_id, ann_id, image_id, field(value, "split", str, where), sentences)
 
 
 # ---------------------------------------------------------------------------------------------- outlines
@@ -109,30 +111,30 @@ def _read_photographs(file: Path, size: int, changed: int) -> Mapping[int, Photo
     try:
         values = json.loads(file.read_bytes())
     except (ValueError, RecursionError, OSError) as broken:
-        raise BadData(f"{file} cannot be read as JSON: {_reason(broken)}. Download it again.") from broken
+        raise BadData(f"{file} cannot be read as JSON: {reason(broken)}. Download it again.") from broken
     where = str(file)
     categories = {
-        _field(value, "id", int, where): _field(value, "name", str, where)
-        for value in _field(values, "categories", list, where)
+        field(value, "id", int, where): field(value, "name", str, where)
+        for value in field(values, "categories", list, where)
     }
     outlines: dict[int, list[Outline]] = {}
-    for value in _field(values, "annotations", list, where):
-        image_id = _field(value, "image_id", int, where)
+    for value in field(values, "annotations", list, where):
+        image_id = field(value, "image_id", int, where)
         outlines.setdefault(image_id, []).append(_outline(value, categories, where))
     photographs = {}
-    for value in _field(values, "images", list, where):
-        image_id, name = _field(value, "id", int, where), _field(value, "file_name", str, where)
+    for value in field(values, "images", list, where):
+        image_id, name = field(value, "id", int, where), field(value, "file_name", str, where)
         if Path(name).name != name or name in ("", "..") or "\\" in name:
             raise BadData(f"{file}: image {image_id} is called {name!r}; expected a file name without folders.")
-        height, width = _field(value, "height", int, where), _field(value, "width", int, where)
+        height, width = field(value, "height", int, where), field(value, "width", int, where)
         photographs[image_id] = Photograph(name, height, width, tuple(outlines.get(image_id, ())))
     return photographs
 
 
 def _outline(value: Any, categories: Mapping[int, str], where: str) -> Outline:
-    ann_id = _field(value, "id", int, where)
+    ann_id = field(value, "id", int, where)
     where = f"{where}, annotation {ann_id}"
-    category_id = _field(value, "category_id", int, where)
+    category_id = field(value, "category_id", int, where)
     if category_id not in categories:
         raise BadData(f"{where}: category {category_id} is not among the file's categories.")
     polygons = value.get("segmentation")
@@ -222,7 +224,7 @@ def read_photograph(file: Path, photograph: Photograph) -> np.ndarray:
     except FileNotFoundError as missing:
         raise BadData(f"{file} is missing; it belongs to COCO train2014.") from missing
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as broken:
-        raise BadData(f"{file} cannot be read as an image: {_reason(broken)}. Download it again.") from broken
+        raise BadData(f"{file} cannot be read as an image: {reason(broken)}. Download it again.") from broken
 
 
 # ---------------------------------------------------------------------------------------------- both
@@ -235,21 +237,6 @@ def _version(file: Path) -> tuple[int, int]:
     except OSError as missing:
         raise BadData(f"{file} is missing; it belongs to the annotation archive of the dataset.") from missing
     return found.st_size, found.st_mtime_ns
-
-
-def _field(value: Any, name: str, expected: type, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise BadData(f"{where}: expected fields by name, met a {type(value).__name__}.")
-    if name not in value:
-        raise BadData(f"{where}: the field {name!r} is missing.")
-    if not isinstance(value[name], expected):
-        raise BadData(f"{where}: {name!r} is a {type(value[name]).__name__}; expected {expected.__name__}.")
-    return value[name]
-
-
-def _reason(error: BaseException) -> str:
-    """One line."""
-    return " ".join(f"{type(error).__name__} {error}".split())[:200].rstrip(".")
 
 
 def sentences_of(references: Sequence[Reference]) -> Iterator[tuple[Reference, Sentence]]:

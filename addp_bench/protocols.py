@@ -123,6 +123,8 @@ class Dataset(Protocol):
     """Where samples come from."""
 
     tasks: ClassVar[Sequence[str]]  # tasks it has truth for
+    # *Optional* `about`, a class attribute: types.About, what is known of it before its files are here. A dataset whose
+    # option `path` has no default is one that people get for themselves; `data adopt` remembers where theirs lies.
 
     def splits(self) -> Sequence[str]:
         """Names of its splits. Those used by default are what `default_split` says of "train", "stats" and "eval"."""

@@ -160,6 +160,26 @@ class Card:
 
 
 @dataclass(frozen=True)
+class About:
+    """What can be said of a dataset before any of its files is here.
+
+    licence, citation, access: as in Card. size: how much it is to get, "" where no source says. published: samples by
+    split, for those whose number is published. archives: MD5 by the name of a downloaded archive, where it is known.
+    """
+
+    licence: str
+    citation: str
+    access: str
+    size: str = ""
+    published: Mapping[str, int] = field(default_factory=dict)
+    archives: Mapping[str, str] = field(default_factory=dict)
+
+    def card(self, name: str, counts: Mapping[str, int], fingerprint: str) -> Card:
+        """The card of a copy whose files were met."""
+        return Card(name, self.licence, self.citation, self.access, counts, fingerprint)
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What planning needs to know of a denoising model, found without loading its weights.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from addp_bench.errors import BadData, unknown
 from addp_bench.hookspecs import hookimpl
-from addp_bench.randomness import seed_of
-from addp_bench.types import Card, Sample
+from addp_bench.types import About, Card, Sample
 
+from .holding_out import held_out
 from .refer_files import (
     Merge,
     Objects,
@@ -48,7 +47,7 @@ log = logging.getLogger(__name__)
 
 Text = Literal["sent", "raw"]
 
-HELD_OUT = 0.05  # share of the training photographs that `stats` gets
+GAME = "Kazemzadeh et al., ReferItGame, EMNLP 2014; Yu et al., Modeling Context in Referring Expressions, ECCV 2016"
 
 # (images, references, sentences) of the published splits, by dataset and partition
 COUNTS: Mapping[tuple[str, str], Mapping[str, tuple[int, int, int]]] = {
@@ -69,6 +68,15 @@ COUNTS: Mapping[tuple[str, str], Mapping[str, tuple[int, int, int]]] = {
 }
 
 
+def _about(folder: str, citation: str) -> About:
+    return About(
+        licence="annotations Apache-2.0 (lichengunc/refer); photographs under COCO's and Flickr's terms",
+        citation=citation,
+        access=f"{folder}.zip (lichengunc/refer; mirrors in its issue 14) and COCO train2014; no registration",
+        size="about 13 GB of photographs (as commonly stated)",
+    )
+
+
 class Referring:
     """What the three datasets share. Every sentence is a sample; sentences on one photograph are one cluster.
 
@@ -81,7 +89,7 @@ class Referring:
     tasks: ClassVar[Sequence[str]] = ("ris",)
     name: ClassVar[str]
     folder: ClassVar[str]
-    citation: ClassVar[str]
+    about: ClassVar[About]
 
     def __init__(self, path: str, split_by: str, text: Text, mask_merge: Merge) -> None:
         self.root = Path(path).expanduser()
@@ -134,14 +142,7 @@ class Referring:
                 raise BadData(f"{file} is missing; it belongs to the annotation archive of the dataset.")
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         digest.update(repr(self._sizes()).encode())
-        return Card(
-            name=self.name,
-            licence="annotations Apache-2.0 (lichengunc/refer); photographs under COCO's and Flickr's terms",
-            citation=self.citation,
-            access=f"{self.folder}.zip (lichengunc/refer; mirrors in its issue 14) and COCO train2014; no registration",
-            counts=counts,
-            fingerprint=digest.hexdigest(),
-        )
+        return self.about.card(self.name, counts, digest.hexdigest())
 
     def protocol(self, task: str) -> str:
         """512 x 512, as in `refcoco` of task `ris`."""
@@ -187,9 +188,8 @@ class Referring:
         if split not in ("train_fit", "stats"):
             return [reference for reference in self._references if reference.split == split]
         train = [reference for reference in self._references if reference.split == "train"]
-        images = sorted({r.image_id for r in train}, key=lambda image_id: seed_of("refcoco stats", image_id))
-        held_out = set(images[: math.ceil(HELD_OUT * len(images))])
-        return [reference for reference in train if (reference.image_id in held_out) == (split == "stats")]
+        apart = held_out("refcoco stats", (reference.image_id for reference in train))
+        return [reference for reference in train if (reference.image_id in apart) == (split == "stats")]
 
     def _target(self, reference: Reference) -> tuple[Photograph, Outline]:
         image_id, outline = self._outlines.get(reference.ann_id, (None, None))
@@ -274,9 +274,7 @@ class RefCoco(Referring):
 
     name = "refcoco"
     folder = "refcoco"
-    citation = (
-        "Kazemzadeh et al., ReferItGame, EMNLP 2014; Yu et al., Modeling Context in Referring Expressions, ECCV 2016"
-    )
+    about = _about(folder, GAME)
 
     def __init__(
         self, path: str, split_by: Literal["unc", "google"] = "unc", text: Text = "sent", mask_merge: Merge = "or"
@@ -294,7 +292,7 @@ class RefCocoPlus(Referring):
 
     name = "refcocoplus"
     folder = "refcoco+"
-    citation = RefCoco.citation
+    about = _about(folder, GAME)
 
     def __init__(
         self, path: str, split_by: Literal["unc"] = "unc", text: Text = "sent", mask_merge: Merge = "or"
@@ -312,9 +310,10 @@ class RefCocoG(Referring):
 
     name = "refcocog"
     folder = "refcocog"
-    citation = (
+    about = _about(
+        folder,
         "Mao et al., Generation and Comprehension of Unambiguous Object Descriptions, CVPR 2016; "
-        "Nagaraja et al., Modeling Context Between Objects for Referring Expression Understanding, ECCV 2016"
+        "Nagaraja et al., Modeling Context Between Objects for Referring Expression Understanding, ECCV 2016",
     )
 
     def __init__(

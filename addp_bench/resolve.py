@@ -291,7 +291,6 @@ def _cell(
         chosen = {"dataset": mine[0]["dataset"], **chosen, "encoding": mine[0]["encoding"]}
         trained_on = mine[0]["dataset"] if mine[0]["dataset"] != chosen["dataset"] else None
     dataset_choice = choose("dataset", "tabletop")
-    splits = train_splits(trained_on or dataset_choice, task_choice, request, registry, cards)
     if task_choice.name not in registry.get("dataset", dataset_choice.name).factory.tasks:
         raise Illegal(f"dataset {dataset_choice.name} has no truth for task {task_choice.name}")
     dataset = cards.dataset(dataset_choice)
@@ -299,7 +298,10 @@ def _cell(
     model_class = registry.get("model", model_choice.name).factory
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
-    splits["eval"] = request.split if request.split is not None else dataset.default_split("eval")
+    source = trained_on or dataset_choice
+    if request.train_split is not None and request.train_split not in cards.dataset(source).splits():
+        raise unknown(f"split of {source.name}", request.train_split, cards.dataset(source).splits())
+    splits = {"eval": request.split if request.split is not None else dataset.default_split("eval")}
     if splits["eval"] not in dataset.splits():
         raise unknown(f"split of {dataset_choice.name}", splits["eval"], dataset.splits())
     protocol = request.protocol or dataset.protocol(task_choice.name)
@@ -317,6 +319,8 @@ def _cell(
         raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
     if request.ensemble > 1 and not hasattr(task, "ensemble"):
         raise Illegal(f"task {task_choice.name} does not say how several answers become one; take --ensemble 1")
+    # asked last: a dataset that is only judged on has neither, and a model that learns nothing needs none
+    splits |= train_splits(source, task_choice, request, registry, cards)
     budget = budget_of(request, model_choice.name, model_class)
     card = cards.model(model_choice)
     aug = choose("aug", "none")

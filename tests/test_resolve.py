@@ -26,6 +26,28 @@ def addp_bench_register(registry):
 """
 
 
+JUDGED_ONLY = """
+from addp_bench.errors import BadOption
+from addp_bench.hookspecs import hookimpl
+
+class JudgedOnly:
+    "Has nothing to train on."
+    tasks = ("ris",)
+    def splits(self):
+        return ("val",)
+    def default_split(self, purpose):
+        if purpose != "eval":
+            raise BadOption(f"judged_only has no split for {purpose!r}")
+        return "val"
+    def protocol(self, task):
+        return "tabletop_ris"
+
+@hookimpl
+def addp_bench_register(registry):
+    registry.add("dataset", "judged_only", JudgedOnly)
+"""
+
+
 def asked(axes: dict[str, list[str]], **given: Any) -> Resolution:
     return resolve(Request(axes={"task": ["ris"], **axes}, **given), load().registry)
 
@@ -91,6 +113,20 @@ def test_training_on_what_is_judged_or_measured_is_refused(axes, given, words):
 def test_training_on_the_split_of_the_statistics_is_fine_where_nothing_is_measured():
     assert one({"weights": ["uniform"]}, train_split="stats").splits["train"] == "stats"
     assert one({}, train_split="val", force=True).splits["train"] == "val"
+
+
+def test_a_dataset_that_is_judged_on_alone_serves_those_who_do_not_learn_from_it(tmp_path):
+    (tmp_path / "judged.py").write_text(JUDGED_ONLY)
+    registry = load([tmp_path / "judged.py"]).registry
+    axes = {"task": ["ris"], "dataset": ["judged_only"]}
+    (naive,) = resolve(Request(axes={**axes, "model": ["constant"]}), registry).cells
+    assert naive.splits == {"eval": "val"}
+    (elsewhere,) = resolve(Request(axes=axes, trained_on="tabletop"), registry).cells
+    assert elsewhere.splits == {"train": "train", "stats": "stats", "eval": "val"}
+    with pytest.raises(BadRequest, match="judged_only has no split for 'train'"):
+        resolve(Request(axes=axes), registry)
+    with pytest.raises(BadRequest, match="split of judged_only is called 'trian'"):
+        resolve(Request(axes={**axes, "model": ["constant"]}, train_split="trian"), registry)
 
 
 @pytest.mark.parametrize(

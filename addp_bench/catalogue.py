@@ -22,6 +22,7 @@ from addp_bench.home import home
 from addp_bench.installed import installed, module_files
 from addp_bench.spec import KINDS, tidy
 from addp_bench.store import digest, write_json
+from addp_bench.types import About
 
 if TYPE_CHECKING:
     from addp_bench.loading import Loaded
@@ -37,6 +38,7 @@ class Plugin:
 
     summary: first line of its docstring. words: all of it. options: each with name, type, default (None when required),
     required and words. origin: distribution and version, or a file. citation: "" when its docstring names no source.
+    about: of a dataset, the fields of its types.About; empty for what says nothing of the kind.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Plugin:
     options: Sequence[Mapping[str, Any]]
     origin: str
     citation: str
+    about: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ def _in_words(entry: Entry) -> Plugin:
         options=[_option(o) for o in entry.options],
         origin=entry.origin,
         citation=_citation(words),
+        about=asdict(about) if isinstance(about := getattr(entry.factory, "about", None), About) else {},
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pydantic
 from mmengine.registry import Registry as MMRegistry
 
+from addp_bench import adopted
 from addp_bench.errors import BadOption, BadPlugin, BenchError, unknown
 from addp_bench.spec import KINDS, Choice, tidy
 
@@ -164,6 +165,8 @@ class Registry:
     def resolve(self, kind: str, choice: Choice) -> Choice:
         """The same choice with its proper name, every default filled in and every value of its declared type.
 
+        The `path` of a dataset that needs one is where it was adopted (`addp_bench.adopted`).
+
         Raises UnknownName (plugin or option) and BadOption (a value of the wrong type, a required option missing).
         """
         entry = self.get(kind, choice.name)
@@ -174,8 +177,12 @@ class Registry:
         filled: dict[str, Any] = {}
         for name, option in options.items():
             value = choice.options.get(name, option.default)
+            adoptable = value is REQUIRED and (kind, name) == ("dataset", "path")
+            if adoptable:
+                value = adopted.places().get(entry.name, REQUIRED)
             if value is REQUIRED:
-                raise BadOption(f"{kind} {entry.name} needs {name}=... ({option.type_name}): {option.words}")
+                once = f" `addp-bench data adopt {entry.name} PATH` remembers it." if adoptable else ""
+                raise BadOption(f"{kind} {entry.name} needs {name}=... ({option.type_name}): {option.words}{once}")
             filled[name] = value if name not in choice.options else _typed(entry, option, value)
         return Choice(entry.name, filled)
 

@@ -174,5 +174,11 @@ def test_reading_it_imports_neither_a_plugin_nor_a_heavy_library(tmp_path):
         return done.stderr.strip()
 
     assert "addp_bench.plugins.weights" in imported("list")  # the catalogue is made: everything is loaded
-    for arguments in (["--help"], ["list"], ["list", "weights", "--json"], ["show", "weights", "uniform"]):
+    for arguments in (
+        ["--help"],
+        ["list"],
+        ["list", "weights", "--json"],
+        ["show", "weights", "uniform"],
+        ["data", "list"],
+    ):
         assert imported(*arguments) == "[]", arguments

@@ -91,7 +91,8 @@ def test_every_command_exists_and_explains_itself_with_an_example(shell, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_reads_its_environment_variable_and_says_what_it_is_for(name):
     command = commands.get_command(click.Context(commands), name)
-    for option in (p for p in command.params if isinstance(p, click.Option)):
+    members = command.commands.values() if isinstance(command, click.Group) else ()
+    for option in (p for one in (command, *members) for p in one.params if isinstance(p, click.Option)):
         spellings = ["ADDP_BENCH_" + flag.removeprefix("--").replace("-", "_").upper() for flag in option.opts]
         assert option.envvar == spellings
         assert option.help, f"{option.opts[0]} of {name} has no words"

@@ -45,6 +45,7 @@ COMMANDS = {
     "Plugins and data": {
         "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),
         "show": Listed("addp_bench.cli.looking:show", "A plugin in full: its words, options and origin."),
+        "data": Listed("addp_bench.cli.data:data", "Datasets: their terms, where yours lie, whether they are whole."),
         "check": Listed("addp_bench.cli.checking:check", "Measure whether a dataset keeps its promises."),
     },
 }
@@ -62,7 +63,8 @@ class _Group(click.Group):
             return None
         module, function = _TABLE[name].where.split(":")
         command: click.Command = getattr(importlib.import_module(module), function)
-        for option in command.params:
+        members = command.commands.values() if isinstance(command, click.Group) else ()
+        for option in (option for one in (command, *members) for option in one.params):
             if isinstance(option, click.Option):
                 option.envvar = variables(option)
         return command

@@ -144,11 +144,12 @@ def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> in
     if json:
         answer([{"what": w, "value": _plain(v), "expected": e, "ok": ok} for w, v, e, ok in measured])
     else:
-        say(_table(measured))
+        say(table(measured))
     return 0 if all(ok for *_, ok in measured) else FAILED
 
 
-def _table(measured: Sequence[tuple[str, Any, str, bool]]) -> str:
+def table(measured: Sequence[tuple[str, Any, str, bool]]) -> str:
+    """Measurements in words: what, measured, expected, kept."""
     from tabulate import tabulate
 
     rows = [[w, _said(v), e, "ok" if ok else "FAILED"] for w, v, e, ok in measured]

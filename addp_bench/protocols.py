@@ -130,7 +130,10 @@ class Dataset(Protocol):
         """Names of its splits. Those used by default are what `default_split` says of "train", "stats" and "eval"."""
 
     def default_split(self, purpose: str) -> str:
-        """The split for "train", "stats" or "eval". `stats` never overlaps what `eval` gives."""
+        """The split for "train", "stats" or "eval". `stats` never overlaps what `eval` gives.
+
+        Raises BadOption for a purpose that it does not serve: a dataset may be for judging, or for training, alone.
+        """
 
     def samples(self, split: str, task: str) -> Samples:
         """The samples of a split. Raises UnknownName for a split, BadData for files that are missing or broken."""
@@ -139,7 +142,10 @@ class Dataset(Protocol):
         """Licence, citation, counts, fingerprint."""
 
     def protocol(self, task: str) -> str:
-        """Name of the task's protocol that this dataset is judged by unless asked otherwise."""
+        """Name of the task's protocol that this dataset is judged by unless asked otherwise.
+
+        Raises BadOption where it serves no "eval".
+        """
 
 
 # ------------------------------------------------------------------------------------------------ how it is drawn

@@ -64,7 +64,7 @@ class Hypersim(DepthPairs):
     lists: ClassVar = {
         split: f"hypersim_depth/filename_list_{split}_filtered.txt" for split in ("train", "val", "test")
     }
-    defaults: ClassVar = {"train": "train", "stats": "val", "eval": "test"}
+    defaults: ClassVar = {"train": "train", "stats": "val"}
 
     def __init__(self, path: str, files: Literal["processed", "raw"] = "processed") -> None:
         super().__init__(path)

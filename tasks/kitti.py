@@ -61,7 +61,7 @@ class Kitti(DepthPairs):
     }
     needs_list = True  # the archives hold many times as many photographs
     levels = ("", "train/", "val/")
-    defaults: ClassVar = {"stats": "val", "eval": "test"}
+    defaults: ClassVar = {"eval": "test"}
     judged = "kitti"
     units = 256.0
 

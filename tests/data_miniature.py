@@ -17,7 +17,15 @@ import h5py
 import numpy as np
 from PIL import Image
 
-PLANTED = {(0, 0): 12345, (30, 40): 0, (200, 300): 65535, (-1, -1): 4321}
+PLANTED = {
+    (0, 0): 12345,
+    (30, 40): 0,
+    (200, 300): 65535,
+    (31, 41): 8000,
+    (32, 42): 65000,
+    (33, 43): 64999,
+    (-1, -1): 4321,
+}
 PLAIN = 2000
 
 
@@ -167,7 +175,7 @@ def hypersim(root: Path) -> Path:
 
 
 def hypersim_raw(root: Path) -> Path:
-    """Distances of 10 m; light that doubles from the left half to the right one; one corner that is no object."""
+    """Distances of 10 m; light that doubles from the left half to the right one; a band that is no object."""
     rows = []
     for scene, camera, frame, public, split in (
         ("ai_001_001", "cam_00", 0, "True", "train"), ("ai_001_001", "cam_00", 1, "False", "train"),
@@ -179,9 +187,9 @@ def hypersim_raw(root: Path) -> Path:
         distance = np.full((768, 1024), 10, np.float16)
         distance[100, 100], distance[101, 100] = np.nan, np.inf
         entity = np.ones((768, 1024), np.int32)
-        entity[:10, :10] = -1
+        entity[:200] = -1
         colour = np.zeros((768, 1024, 3), np.float16)
-        colour[:, :512], colour[:, 512:], colour[:10, :10] = 0.5, 1.0, 1000
+        colour[:, :512], colour[:, 512:], colour[:200] = 0.5, 1.0, 1000
         folder = root / scene / "images"
         for name, values in (
             (f"scene_{camera}_final_hdf5/frame.{frame:04d}.color.hdf5", colour),

@@ -8,11 +8,12 @@ import sys
 import data_miniature as make
 import pytest
 
-from addp_bench import adopted
+from addp_bench import adopted, checks
 from addp_bench.errors import BadOption, StorageProblem
 from addp_bench.keys import placeless
 from addp_bench.loading import load
 from addp_bench.spec import Choice
+from addp_bench.tasks.coco import CATEGORIES
 
 REAL = {"nyuv2", "kitti", "scannet", "eth3d", "diode", "hypersim", "vkitti2", "ade20k", "coco"}
 
@@ -173,6 +174,12 @@ def test_verify_compares_the_checksum_of_an_archive_that_was_kept(shell, tmp_pat
         "expected": "5c895d09201b88973c8fe4552a67dd85",
         "ok": False,
     }
+
+
+@pytest.mark.parametrize("name", sorted({*REAL} - {"eth3d"}))  # eth3d's photograph is large, and read elsewhere
+def test_every_dataset_keeps_the_contract_of_its_kind(name, registry, tmp_path):
+    builders = {**vars(make), "coco": lambda root: make.coco(root, dict(CATEGORIES))}
+    checks.require(registry, "dataset", Choice(name, {"path": str(builders[name](tmp_path / name))}))
 
 
 def test_a_place_that_is_gone_is_told(shell, root):

@@ -79,6 +79,7 @@ def test_nyu_is_millimetres_of_the_sensor_and_not_the_filled_ones(shared):
     assert truth.shape == (480, 640)
     assert truth[0, 0] == np.float32(12.345)
     assert truth[30, 40] == 0
+    assert truth[200, 300] == np.float32(65.535)  # what is too far is for the protocol to say
     assert truth[-1, -1] == np.float32(4.321)
     assert truth[1, 1] == np.float32(PLAIN / 1000)
     assert np.array_equal(sample.image, scenery(480, 640))
@@ -167,6 +168,7 @@ def test_virtual_kitti_is_centimetres_without_sky_in_six_variants(shared):
     truth = samples[0].truth
     assert truth[0, 0] == 0  # 123.45 m is beyond 80
     assert truth[200, 300] == 0  # the sky
+    assert truth[31, 41] == 0  # 80 m itself
     assert truth[-1, -1] == np.float32(43.21)
     assert VirtualKitti2(shared["vkitti2"]).samples("train", "depth")[0].truth.shape == (352, 1216)
 
@@ -237,6 +239,7 @@ def test_hypersim_as_marigold_prepares_it_from_folders_and_tars(shared, tmp_path
         truth = samples[0].truth
         assert truth[0, 0] == np.float32(12.345)
         assert truth[200, 300] == 0  # 65.535 m, where 16 bits end
+        assert (truth[32, 42], truth[33, 43]) == (0, np.float32(64.999))
         assert dataset.samples("val", "depth").image_ids == ["hypersim/ai_003_004/cam_00/0003"]
     with pytest.raises(BadData, match=r"is one split; give hypersim the folder that holds hypersim_processed_val\.tar"):
         Hypersim(tmp_path / "hypersim_processed_train.tar").samples("val", "depth")
@@ -260,9 +263,17 @@ def test_hypersim_as_published_is_tone_mapped_and_turned_into_depth(tmp_path):
     assert sample.truth[0, 0] == pytest.approx(8.111886, abs=1e-6)
     assert sample.truth[100, 100] == sample.truth[101, 100] == 0  # not a number, and infinite
     # the 90th percentile of the brightness is 1, which becomes 0.8: 255 x 0.8 = 204
-    assert set(sample.image[0, 600]) <= {203, 204}  # floor of a number that rounding leaves just below or above
-    assert sample.image[0, 100].tolist() == [148, 148, 148]  # half the light: 255 x 0.8 x 0.5^(1/2.2) = 148.87, cut
+    assert set(sample.image[700, 600]) <= {203, 204}  # floor of a number that rounding leaves just below or above
+    assert sample.image[700, 100].tolist() == [148, 148, 148]  # half the light: 255 x 0.8 x 0.5^(1/2.2) = 148.87, cut
     assert sample.image[0, 0].tolist() == [255, 255, 255]  # brighter than white, and no part of the percentile
+
+
+def test_tone_mapping_by_hand():
+    ramp = np.repeat(np.linspace(0, 1, 11)[None, :, None], 3, 2)  # the 90th percentile of its light is 0.9
+    assert hypersim.tone_mapped(ramp, np.ones((1, 11), bool))[0, 10].tolist() == [214] * 3  # 204 x (1 / 0.9)^(1/2.2)
+    colour = np.tile([0.5, 1.0, 0.0], (4, 5, 1))  # its light is 0.15 + 0.59 = 0.74
+    shown = hypersim.tone_mapped(colour, np.ones((4, 5), bool))
+    assert shown[0, 0].tolist() == [170, 233, 0]  # 204 x (0.5 / 0.74)^(1/2.2) = 170.7, 204 x (1 / 0.74)^(1/2.2) = 233.9
 
 
 @pytest.mark.parametrize(
@@ -315,7 +326,7 @@ def test_published_counts(shared):
     assert sum(Hypersim.about.published.values()) == 53885 + 7370 + 7682
 
 
-@pytest.mark.parametrize("name, purposes", [("scannet", ["eval"]), ("kitti", ["stats", "eval"]), ("diode", ["eval"])])
+@pytest.mark.parametrize("name, purposes", [("scannet", ["eval"]), ("kitti", ["eval"]), ("diode", ["eval"])])
 def test_what_is_judged_on_alone_says_so_when_it_is_to_be_trained_on(name, purposes, shared):
     dataset = SETS[name][0](shared[name])
     for purpose in ("train", "stats", "eval"):
@@ -328,12 +339,12 @@ def test_what_is_judged_on_alone_says_so_when_it_is_to_be_trained_on(name, purpo
 
 
 def test_what_is_for_training_says_so_when_it_is_to_be_judged_on(shared):
-    dataset = VirtualKitti2(shared["vkitti2"])
-    with pytest.raises(BadOption, match="vkitti2 is to be trained on and has no split for 'eval'"):
-        dataset.default_split("eval")
-    for other in (dataset, Hypersim(shared["hypersim"])):
+    for dataset in (VirtualKitti2(shared["vkitti2"]), Hypersim(shared["hypersim"])):
+        assert [dataset.default_split(purpose) for purpose in ("train", "stats")] == ["train", "val"]
+        with pytest.raises(BadOption, match=f"{dataset.name} is to be trained on and has no split for 'eval'"):
+            dataset.default_split("eval")
         with pytest.raises(BadOption, match="no published protocol judges on it"):
-            other.protocol("depth")
+            dataset.protocol("depth")
 
 
 def test_unknown_splits_tasks_and_purposes_are_refused(shared):
@@ -370,6 +381,10 @@ def smaller(file):
     Image.fromarray(np.full((240, 320), 7, np.uint16)).save(file)
 
 
+def turned(file):
+    Image.fromarray(make.counts(480, 640).T.copy()).save(file)
+
+
 def no_image(file):
     file.write_text("<html>Not found</html>")
 
@@ -403,6 +418,7 @@ DAMAGE = {
         "scannet", SCAN, smaller,
         rf"{SCAN} is 320 x 240 pixels and its photograph scene0011_00/color/000300.jpg is 640 x 480",
     ),
+    "depth turned": ("scannet", SCAN, turned, f"{SCAN} is 480 x 640 pixels and its photograph .* is 640 x 480"),
     "scan without depth": ("scannet", SCAN, lambda f: f.unlink(), f"{SCAN} is missing"),
     "scan cut": ("scannet", SCAN, cut, f"{SCAN} cannot be read as an image"),
     "no list": ("kitti", LISTED, lambda f: f.unlink(), "which photographs are split 'test' of kitti is told by a list"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 
-from addp_bench.errors import BenchError
+from addp_bench.errors import BadOption, BenchError
 from addp_bench.jobs import Job
 from addp_bench.randomness import numpy_generator, uniform
 from addp_bench.registry import Registry
@@ -200,18 +201,27 @@ def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
     card = dataset.card()
     filled = card.licence and card.citation and card.access and card.fingerprint
     yield "its card says licence, citation, access and fingerprint", said(filled, str(card))
-    splits = {purpose: dataset.default_split(purpose) for purpose in ("train", "stats", "eval")}
+    splits = {}
+    for purpose in ("train", "stats", "eval"):
+        with suppress(BadOption):  # it does not serve that purpose
+            splits[purpose] = dataset.default_split(purpose)
+    serves = "eval" in splits or {"train", "stats"} <= set(splits)
+    yield (
+        "it can be judged on, or trained and measured on",
+        said(serves, f"it has splits for {list(splits) or 'nothing'}"),
+    )
     there = set(splits.values()) <= set(dataset.splits())
     yield "its default splits are among its splits", said(there, f"{splits} of {list(dataset.splits())}")
     for task in dataset.tasks:
         judge = built("task", registry, task) if task in registry.names("task") else None
-        if judge is not None:
+        if judge is not None and "eval" in splits:
             named = dataset.protocol(task)
             yield f"{task}: its protocol is one of the task's", said(named in judge.protocols(), named)
-        measured, judged = (dataset.samples(splits[p], task) for p in ("stats", "eval"))
-        shared = set(measured.image_ids) & set(judged.image_ids)
-        yield f"{task}: stats shares no photograph with eval", said(not shared, f"{len(shared)} are in both")
-        samples = dataset.samples(splits["train"], task)
+        if {"stats", "eval"} <= set(splits):
+            measured, judged = (dataset.samples(splits[p], task) for p in ("stats", "eval"))
+            shared = set(measured.image_ids) & set(judged.image_ids)
+            yield f"{task}: stats shares no photograph with eval", said(not shared, f"{len(shared)} are in both")
+        samples = dataset.samples(next(iter(splits.values())), task)
         yield f"{task}: ids are unique", said(len(set(samples.ids)) == len(samples), "one stands twice")
         for i in range(min(SAMPLES, len(samples))):
             sample, again = samples[i], samples[i]
@@ -223,9 +233,9 @@ def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
                 said(photo, f"{sample.image.dtype} {sample.image.shape}"),
             )
             yield f"{task}: words {i} without the photograph", said(samples.text(i) == sample.text, samples.text(i))
-            if judge is not None and judge.truth in MAPS:
+            if isinstance(sample.truth, np.ndarray):
                 fits = sample.truth.shape == sample.image.shape[:2]
-                yield f"{task}: {judge.truth} {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
+                yield f"{task}: truth {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
             same = np.array_equal(sample.image, again.image) and sample.text == again.text
             yield f"{task}: sample {i} is the same each time", said(same, "a second look differs")
 

@@ -16,6 +16,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -89,11 +90,13 @@ class Referring:
     tasks: ClassVar[Sequence[str]] = ("ris",)
     name: ClassVar[str]
     folder: ClassVar[str]
-    about: ClassVar[About]
+    about: About
 
     def __init__(self, path: str, split_by: str, text: Text, mask_merge: Merge) -> None:
         self.root = Path(path).expanduser()
         self.split_by, self.text, self.mask_merge = split_by, text, mask_merge
+        sentences = {split: count for split, (*_, count) in COUNTS.get((self.name, split_by), {}).items()}
+        self.about = replace(self.about, published=sentences)
 
     def splits(self) -> Sequence[str]:
         """The published splits of this partition (else those in its file), and `train_fit` and `stats`."""

@@ -233,9 +233,9 @@ def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
                 said(photo, f"{sample.image.dtype} {sample.image.shape}"),
             )
             yield f"{task}: words {i} without the photograph", said(samples.text(i) == sample.text, samples.text(i))
-            if isinstance(sample.truth, np.ndarray):
+            if judge is not None and judge.truth == "mask":
                 fits = sample.truth.shape == sample.image.shape[:2]
-                yield f"{task}: truth {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
+                yield f"{task}: mask {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
             same = np.array_equal(sample.image, again.image) and sample.text == again.text
             yield f"{task}: sample {i} is the same each time", said(same, "a second look differs")
 

@@ -17,6 +17,12 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from addp_bench.tasks.diode import Diode
+from addp_bench.tasks.kitti import Kitti
+from addp_bench.tasks.nyuv2 import NyuV2
+from addp_bench.tasks.scannet import ScanNet
+from addp_bench.tasks.vkitti2 import VirtualKitti2
+
 PLANTED = {
     (0, 0): 12345,
     (30, 40): 0,
@@ -204,6 +210,21 @@ def hypersim_raw(root: Path) -> Path:
     csv.writer(table).writerows([[*header, "split_partition_name"], *rows])
     (root / "metadata_images_split_scene_v1.csv").write_text(table.getvalue())
     return root
+
+
+# name -> class, maker, its tar, the split it is judged on (or trained on), how many are there
+DEPTH = {
+    "nyuv2": (NyuV2, nyuv2, "nyu_labeled_extracted.tar", "test", 3),
+    "kitti": (Kitti, kitti, "kitti_eigen_split_test.tar", "test", 2),
+    "scannet": (ScanNet, scannet, "scannet_val_sampled_800_1.tar", "val", 3),
+    "diode": (Diode, diode, "diode_val.tar", "val", 3),
+    "vkitti2": (VirtualKitti2, vkitti2, "vkitti.tar", "train", 3),
+}
+
+
+def depth_sets(root: Path) -> dict[str, Path]:
+    """All of DEPTH below `root`: name -> folder."""
+    return {name: maker(root / name) for name, (_, maker, *_) in DEPTH.items()}
 
 
 # ------------------------------------------------------------------------------------------------ classes and boxes

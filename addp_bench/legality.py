@@ -54,6 +54,15 @@ def check_sense(
         _check_goal({kind: choices[kind].name for kind in ("target", "aug", "exposure")}, corrupts, registry)
 
 
+def check_judged(choices: Mapping[str, Choice], protocol: str, task: Any, registry: Registry) -> None:
+    """Raises Illegal, with the task's reason, where what is drawn cannot be judged under a protocol."""
+    if not hasattr(task, "refuses"):
+        return
+    encoding = registry.build("encoding", choices["encoding"])
+    if reason := task.refuses(task.protocols()[protocol], encoding):
+        raise Illegal(f"encoding {choices['encoding'].name} under protocol {protocol}: {reason}")
+
+
 def _check_goal(name: Mapping[str, str], corrupts: bool, registry: Registry) -> None:
     """Whether the trained goal leads from what the network is shown to the clean target."""
     whole = registry.get("target", name["target"]).factory.accepts_corruption

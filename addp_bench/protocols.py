@@ -83,7 +83,8 @@ class Task(Protocol):
     # other programs know; `read` raises BadData for a file that is none. *Optional* `ensemble(predictions) ->
     # prediction`: one answer of several to the same question. *Optional* `present(truth) -> labels`: the classes that a
     # truth holds, for protocols whose setting `class_list` is "present": every query of a judged sample that asks for
-    # another class is left out, and the record says that the protocol looked at the truth.
+    # another class is left out, and the record says that the protocol looked at the truth. *Optional*
+    # `refuses(protocol, encoding) -> str | None`: why answers drawn in this encoding cannot be judged so.
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""
@@ -388,6 +389,9 @@ class Predictor(Protocol):
         *Optional* `bind(task, name) -> Predictor`, called once before it is asked: gives the predictor for a task.
         `uses_truth` (*optional*, default False) marks those that look. `random` (*optional*, default True): whether the
         generator can change an answer; where it cannot, seeds are not multiplied.
+
+        `learn(samples, count, task)` (*optional*): called once before it is asked, with the training split and how many
+        of its samples may be used, from the first on. Which split and dataset these are becomes part of the cell.
         """
 
 

@@ -80,7 +80,9 @@ class Reopened:
         if missing := [i for i in ids if i not in place]:
             raise BadData(f"cell {self.record.id}: its split has no sample {missing[0]!r} any more")
         if not self.cell.denoises:
-            return [self._asked(samples[place[i]]) for i in ids]
+            predictor, task, seed = self.bench.work.predictor(self.cell), self.cell.name("task"), self.cell.seed
+            asked = [samples[place[i]] for i in ids]
+            return [self._picture(sample, evaluation.ask(predictor, sample, task, seed), None) for sample in asked]
         task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(settings, cache.vocabulary(samples))
         encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
@@ -139,10 +141,6 @@ class Reopened:
         height, width = image.shape[:2]
         predictions = [evaluation.decode(drawing, sample, queries, encoding, (height, width)) for drawing in drawings]
         return np.concatenate(drawings), self._one(predictions)
-
-    def _asked(self, sample: Sample) -> dict[str, Any]:
-        predictor = self.bench.work.predictor(self.cell)
-        return self._picture(sample, evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed), None)
 
     def _picture(self, sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:
         prediction = np.asarray(prediction.cpu()) if isinstance(prediction, torch.Tensor) else prediction

@@ -15,7 +15,7 @@ from typing import Any
 from addp_bench.budgets import UNTRAINED, budget_of, mistakes
 from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
-from addp_bench.legality import Illegal, check_sense
+from addp_bench.legality import Illegal, check_judged, check_sense
 from addp_bench.mixture import Part
 from addp_bench.mixture import said as mixture_said
 from addp_bench.parts import corruptions_of, drafts, parts, train_splits
@@ -203,12 +203,13 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
         found |= {name: getattr(cell, name) for name in ("sampling_seed", "ensemble", "read_at", "precision")}
         for kind in ("corruption", "transform"):
             found[kind] = "+".join(map(str, getattr(cell, kind))) or "none"
-        found |= {"trained_on": str(cell.trained_on or cell["dataset"]), "train_split": cell.splits["train"]}
         if cell.mixture:
             found["mixture"] = mixture_said(cell.mixture)
         found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
     else:
         found["budget.limit"] = numbers["limit"]
+    if "train" in cell.splits:
+        found |= {"trained_on": str(cell.trained_on or cell["dataset"]), "train_split": cell.splits["train"]}
     return {
         "given": {name: value for name, value in found.items() if name in written},
         "defaulted": {name: value for name, value in found.items() if name not in written},
@@ -313,7 +314,14 @@ def _cell(
             cards.model(model_choice)  # or says what is missing
         budget = dataclasses.replace(UNTRAINED, limit=request.overrides.get("limit"))
         seed = seed if getattr(model_class, "random", True) else 0
-        return Cell(choices, (), {"eval": splits["eval"]}, protocol, budget, seed, denoises=False)
+        learns = hasattr(model_class, "learn")
+        if learns:
+            splits["train"] = train_splits(source, task_choice, request, registry, cards)["train"]
+        taught_on = trained_on if learns else None
+        cell = Cell(choices, (), splits, protocol, budget, seed, trained_on=taught_on, denoises=False)
+        if learns and request.train_split is not None and not request.force:
+            _require_apart(cell, None, cards)
+        return cell
 
     if task.reads != "drawing":
         raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
@@ -337,6 +345,7 @@ def _cell(
     }
     if chosen.get("noise", Choice(OWN)).name != OWN:
         choices["noise"] = choose("noise", OWN)
+    check_judged(choices, protocol, task, registry)
     cell = Cell(
         choices,
         corruptions_of(task_choice, corruption, aug.name, registry) if corrupts and not mixture else (),
@@ -363,8 +372,11 @@ def _cell(
 
 
 def _require_apart(cell: Cell, weights: Any, cards: Cards) -> None:
-    """Raises BadOption when photographs that are trained on are also judged, or decide what is trained or read."""
-    measures = weights.needs_contribution and getattr(weights, "from_", None) is None
+    """Raises BadOption when photographs that are trained on are also judged, or decide what is trained or read.
+
+    weights: None for a model that learns without timesteps.
+    """
+    measures = getattr(weights, "needs_contribution", False) and getattr(weights, "from_", None) is None
     uses = {"eval": "judged", "stats": f"what weights {cell.name('weights')} are measured on" if measures else ""}
     if cell.read_at == "best_on_stats":
         uses["stats"] = uses["stats"] or "what --read-at best_on_stats chooses on"

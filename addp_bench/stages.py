@@ -233,14 +233,18 @@ class Planner:
 
     def _naive(self, cell: Cell) -> Stage:
         carded = hasattr(self.registry.get("model", cell.name("model")).factory, "card")
+        plugins = [(kind, cell[kind]) for kind in ("model", "task", "dataset")]
         spec = {
             "task": by_content(cell["task"]),
             "model": self._model(cell) if carded else {"choice": by_content(cell["model"])},
             "data": self._data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,
             "code": code_digest("answers"),
-            "plugins": self._plugins([(kind, cell[kind]) for kind in ("model", "task", "dataset")]),
+            "plugins": self._plugins(plugins),
         }
+        if "train" in cell.splits:
+            spec["train"] = self._data(cell, "train", None)
+            spec["plugins"] = self._plugins([*plugins, ("dataset", cell.dataset("train"))])
         return Stage("answers", spec, context=self._context(cell))
 
     def _score(self, cell: Cell, *predicts: Stage) -> Stage:

@@ -70,11 +70,14 @@ class Work:
         return model
 
     def predictor(self, cell: Cell) -> Predictor:
-        """A model that answers without being sampled, ready to be asked."""
+        """A model that answers without being sampled, ready to be asked; one that learns has learnt."""
         built: Any = self.build("model", cell)
         predictor: Predictor = built
         if hasattr(built, "bind"):
             predictor = built.bind(self.build("task", cell), cell.name("task"))
+        if hasattr(predictor, "learn"):
+            samples, count = self.samples(cell, "train", None)
+            predictor.learn(samples, count, cell.name("task"))
         return predictor
 
     def noise(self, cell: Cell, model: DenoisingModel) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -9,17 +10,22 @@ import numpy as np
 from addp_bench.errors import BadData, unknown
 from addp_bench.hookspecs import hookimpl
 
-from . import naive_semantic
+from . import naive_depth, naive_semantic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from addp_bench.protocols import Samples
     from addp_bench.registry import Registry
     from addp_bench.types import Sample
 
 
 class Constant:
-    """Always the same answer, whatever is asked.
+    """Always the same answer, whatever is asked: one mask, one class, or a plane 5 m away.
 
-    value: of ris, empty, or everything for the whole photograph. label: of semantic, the class that every pixel gets.
+    value: of masks: empty, or everything for the whole photograph.
+
+    label: of class maps: the class that every pixel gets.
     """
 
     denoises: ClassVar[bool] = False
@@ -31,29 +37,42 @@ class Constant:
             raise ValueError(f"label is the index of a class, 0 the first, got {label}")
         self.value, self.label = value, label
 
-    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
-        """Of the photograph's size: (H, W) bool of ris, int64 of semantic. Raises UnknownName for another task."""
-        if task == "semantic":
-            return naive_semantic.constant(sample, self.label)
-        _only_masks("constant", task, "semantic")
-        return np.full(sample.image.shape[:2], self.value == "everything")
+    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
+        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, types.Depth for depth.
+
+        Raises UnknownName for other tasks.
+        """
+        answers = {
+            "ris": lambda: np.full(sample.image.shape[:2], self.value == "everything"),
+            "semantic": lambda: naive_semantic.constant(sample, self.label),
+            "depth": lambda: naive_depth.plane(sample),
+        }
+        return _of_task("constant", task, answers)()
 
 
 class RandomObject:
-    """What guessing gives when segmenting is solved.
-
-    Of ris one of the photograph's objects, each equally likely; of semantic its regions, their classes exchanged.
-    """
+    """A guess: of masks, one of the photograph's objects, each equally likely, which is what guessing gives when
+    segmenting is solved; of class maps, the true regions with their classes exchanged; of depths, any below 10 m at
+    each pixel, where nothing is looked at."""
 
     denoises: ClassVar[bool] = False
     uses_truth: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
-    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
-        """(H, W) bool, int64 of semantic. Raises UnknownName for another task, BadData without outlines (ris)."""
-        if task == "semantic":
-            return naive_semantic.exchanged(sample, generator)
-        _only_masks("random", task, "semantic")
+    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
+        """(H, W) bool for ris, int64 for semantic, types.Depth for depth.
+
+        Raises UnknownName for other tasks, BadData where masks are asked for and the dataset has no outlines.
+        """
+        answers = {
+            "ris": lambda: self._object(sample, generator),
+            "semantic": lambda: naive_semantic.exchanged(sample, generator),
+            "depth": lambda: naive_depth.noise(sample, generator),
+        }
+        return _of_task("random", task, answers)()
+
+    @staticmethod
+    def _object(sample: Sample, generator: np.random.Generator) -> np.ndarray:
         instance, areas = _objects("random", sample)
         return instance == generator.choice(np.flatnonzero(areas))
 
@@ -67,7 +86,7 @@ class LargestObject:
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
         """(H, W) bool. Raises UnknownName for a task other than ris, BadData where the dataset has no outlines."""
-        _only_masks("largest_object", task)
+        _of_task("largest_object", task, {"ris": None})
         instance, areas = _objects("largest_object", sample)
         return instance == areas.argmax()
 
@@ -84,9 +103,40 @@ class Truth:
         return sample.truth
 
 
-def _only_masks(name: str, task: str, *also: str) -> None:
-    if task != "ris":
-        raise unknown(f"task of model {name}", task, ["ris", *also])
+# task -> what is learnt of (samples, count), and asked with a sample
+LEARNT: Mapping[str, Callable[[Samples, int], Callable[[Sample], Any]]] = {"depth": naive_depth.MeanDepth}
+
+
+class Mean:
+    """What the training split answers on average, whatever is asked: the best that can be said without looking.
+
+    Depth: the mean map over the pixels that have one.
+
+    samples: how many samples of the training split are averaged, from the first on. Ours.
+    """
+
+    denoises: ClassVar[bool] = False
+    uses_truth: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+
+    def __init__(self, samples: int = 1000) -> None:
+        if samples < 1:
+            raise ValueError(f"samples is how many are averaged, 1 or more, got {samples}")
+        self.samples = samples
+
+    def learn(self, samples: Samples, count: int, task: str) -> None:
+        """Read the first samples of a split of `count`. Raises UnknownName for a task that has no mean here."""
+        self._learnt = _of_task("mean", task, LEARNT)(samples, min(count, self.samples))
+
+    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
+        """What was learnt, at the photograph's size."""
+        return self._learnt(sample)
+
+
+def _of_task(name: str, task: str, answers: Mapping[str, Any]) -> Any:
+    if task not in answers:
+        raise unknown(f"task of model {name}", task, answers)
+    return answers[task]
 
 
 def _objects(name: str, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -111,3 +161,4 @@ def addp_bench_register(registry: Registry) -> None:
     registry.add("model", "random", RandomObject)
     registry.add("model", "largest_object", LargestObject)
     registry.add("model", "truth", Truth)
+    registry.add("model", "mean", Mean)

@@ -13,9 +13,9 @@ def ensemble(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """maps (N, H, W), each up to its own scale and shift -> one in [0, 1], and its uncertainty, (H, W) float32.
 
     Scales and shifts minimise the sum over pairs of maps of their root mean square difference
-    + 0.02 (|min m| + |1 - max m|), m the median of the aligned maps, by BFGS. m, stretched to [0, 1], is the answer; the
-    median absolute deviation from it, in shares of m's range, the uncertainty. The median of an even number is the lower
-    of the middle two. One map is left as it is.
+    + 0.02 (|min m| + |1 - max m|), m the median of the aligned maps, by BFGS. m, stretched to [0, 1], is the answer;
+    the median absolute deviation from it, in shares of m's range, the uncertainty. The median of an even number is the
+    lower of the middle two. One map is left as it is.
 
     Taken from diffusers and not written anew, because the result is not that of the formula alone: its true minimum has
     all maps shrunk to nothing, and what ends BFGS long before is the single precision in which the code takes

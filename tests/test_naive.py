@@ -57,15 +57,15 @@ def test_who_chooses_among_objects_needs_objects(predictor):
 
 @pytest.mark.parametrize("predictor", [Constant(), RandomObject(), LargestObject()])
 def test_masks_are_no_answer_to_another_task(predictor):
-    with pytest.raises(UnknownName, match="depth"):
-        predictor.predict(SAMPLE, "depth", np.random.default_rng(0))
+    with pytest.raises(UnknownName, match="probe"):
+        predictor.predict(SAMPLE, "probe", np.random.default_rng(0))
 
 
 def test_who_looks_at_the_truth_says_so():
     registry = Registry()
     naive.addp_bench_register(registry)
     looking = {name: registry.get("model", name).factory.uses_truth for name in registry.names("model")}
-    assert looking == {"constant": False, "random": True, "largest_object": True, "truth": True}
+    assert looking == {"constant": False, "random": True, "largest_object": True, "truth": True, "mean": False}
 
 
 def test_on_photographs_they_stand_in_the_order_of_what_they_know(tmp_path):

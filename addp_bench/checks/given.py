@@ -36,17 +36,20 @@ def masks_of(count: int) -> torch.Tensor:
 
 
 def truths_of(count: int) -> dict[str, Any]:
-    """An example of each type of truth that travels as a batch: masks, class maps (0, 1 and unlabelled 255), boxes."""
+    """An example of each type of truth that travels as a batch: masks, depth (1 to 6 m, unknown at the top), class maps
+    (0, 1 and unlabelled 255), boxes."""
     masks = masks_of(count)
     labels = masks.long()
     labels[:, :4] = 255
+    depth = 4.0 + 2.0 * photos_of(count)[:, 0] - 2.0 * masks.float()
+    depth[:, :4] = 0.0
     corner = uniform((8, 2), names("corners", count)).float() * 0.6 * SIDE
     side = 2.0 + uniform((8, 2), names("sides", count)).float() * 0.3 * SIDE
     valid = torch.ones(count, 8, dtype=torch.bool)
     valid[:, 7] = False
     xyxy = torch.cat([corner, corner + side], dim=2)
     boxes = Boxes(xyxy, torch.zeros(count, 8, dtype=torch.int64), valid, (SIDE, SIDE))
-    return {"mask": masks, "labels": labels, "boxes": boxes}
+    return {"mask": masks, "depth": depth, "labels": labels, "boxes": boxes}
 
 
 def photos_of(count: int) -> torch.Tensor:

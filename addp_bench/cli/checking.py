@@ -12,6 +12,7 @@ import click
 from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say
 
 if TYPE_CHECKING:
+    from addp_bench.protocols import Metric
     from addp_bench.registry import Registry
 
 FAILED = 3  # exit code: some of what was measured is not as promised
@@ -24,6 +25,7 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 @click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
 @click.option("--dataset", default="tabletop", show_default=True, help="encoding: where the truths come from.")
 @click.option("--split", help="encoding: the split they are taken from; the dataset's own for statistics (stats).")
+@click.option("--protocol", help="encoding: how it is judged; the dataset's own protocol for the task.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="encoding: how many truths.")
 @click.option(
     "--runs",
@@ -41,6 +43,7 @@ def check(
     task: str,
     dataset: str,
     split: str | None,
+    protocol: str | None,
     limit: int,
     runs: Path,
     json: bool,
@@ -61,6 +64,7 @@ def check(
       addp-bench check data tabletop
       addp-bench check model tiny --runs runs
       addp-bench check encoding red_mask --codec tiny
+      addp-bench check encoding depth_gray --task depth --protocol tabletop_depth_metric
     """
     registry = load_plugins(plugin, no_plugin, strict_plugins).registry
     if what == "plugin":
@@ -71,12 +75,20 @@ def check(
         from addp_bench import records
 
         return _promises("model", registry.build("model", name), (records.load_all(runs.absolute()).records,), json)
-    _encoding(registry, name, codec, task, dataset, split, limit, json)
+    _encoding(registry, name, codec, task, dataset, split, protocol, limit, json)
     return 0
 
 
 def _encoding(
-    registry: Registry, name: str, codec: str, task_name: str, data: str, asked: str | None, limit: int, json: bool
+    registry: Registry,
+    name: str,
+    codec: str,
+    task_name: str,
+    data: str,
+    asked: str | None,
+    protocol: str | None,
+    limit: int,
+    json: bool,
 ) -> None:
     import torch
 
@@ -84,6 +96,7 @@ def _encoding(
     from addp_bench.ceiling import ceiling
     from addp_bench.errors import BadOption, unknown
     from addp_bench.progress import Progress
+    from addp_bench.rendering import points
 
     task, encoding = registry.build("task", task_name), registry.build("encoding", name)
     if encoding.truth != task.truth:
@@ -95,7 +108,12 @@ def _encoding(
     if split not in dataset.splits():
         raise unknown(f"split of {data}", split, dataset.splits())
     samples = dataset.samples(split, task_name)
-    evaluator = task.evaluator(task.protocols()[dataset.protocol(task_name)], cache.vocabulary(samples))
+    protocol, protocols = protocol or dataset.protocol(task_name), task.protocols()
+    if protocol not in protocols:
+        raise unknown(f"protocol of {task_name}", protocol, protocols)
+    if hasattr(task, "refuses") and (reason := task.refuses(protocols[protocol], encoding)):
+        raise BadOption(f"encoding {name} under protocol {protocol}: {reason}")
+    evaluator = task.evaluator(protocols[protocol], cache.vocabulary(samples))
     count = min(limit, len(samples))
     with Progress().bar(f"{count} truths through {codec}") as tell:
         scores = ceiling(samples, count, task, encoding, model, evaluator, torch.device("cpu"), tell)
@@ -106,13 +124,18 @@ def _encoding(
                 "encoding": name,
                 "codec": codec,
                 "split": split,
+                "protocol": protocol,
                 "samples": count,
                 "ceiling": {k: _plain(v) for k, v in found.items()},
             }
         )
         return
-    say(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points")
-    say("  ".join(f"{m.label} {100 * found[m.id]:.1f}" for m in evaluator.metrics))
+    say(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points unless a unit is said")
+    say("  ".join(f"{m.label} {points(found[m.id], m.unit)}{_unit(m)}" for m in evaluator.metrics))
+
+
+def _unit(metric: Metric) -> str:
+    return "" if metric.unit == "points" else f" {metric.unit}"
 
 
 def _contract(registry: Registry, name: str, json: bool) -> int:

@@ -121,7 +121,7 @@ class DepthColormap(DepthAffine):
 
     It reads back by the nearest of the map's 256 colours. Of the maps that were measured, turbo tells colours apart
     best: those of entries more than 8 apart differ by 21 in 0..255 RGB or more. Marigold's pictures are in Spectral,
-    whose folds come as near as 5.4.
+    whose folds come nearer than 6.
 
     map: name of a map of matplotlib's. low: the quantile at the map's beginning. high: the one at its end.
 

@@ -352,7 +352,7 @@ def _depth(given: Any, what: str, sizes: set[tuple[int, ...]] | None) -> Depth:
 def _unfit(space: Space, alignment: str) -> str:
     left = {"affine": "depth up to scale and shift", "disparity": "disparity up to scale and shift"}[space]
     return (
-        f"{left}, which alignment={alignment} gives no depth in metres; take a protocol with alignment="
+        f"{left}, and alignment={alignment} makes no metres of that; take a protocol with alignment="
         f"{' or '.join(MEANT[space])}"
     )
 

@@ -39,7 +39,7 @@ def test_arrays_and_tensors_are_metres(prediction):
     (TRUTH[None], r"expected a depth map \(height, width\)"),
     (TRUTH > 1, "bool .* expected a depth map"),
     (Depth(TRUTH, "relative"), "said to be 'relative'; expected metric, affine, disparity"),
-    (Depth(TRUTH, "affine"), "up to scale and shift, which alignment=none gives no depth .* alignment=least_square$"),
+    (Depth(TRUTH, "affine"), "up to scale and shift, and alignment=none makes no metres .* alignment=least_square$"),
 ])  # fmt: skip
 def test_what_cannot_be_judged_is_refused_with_the_samples_name(prediction, words):
     with pytest.raises(BadPrediction, match=f"sample rooms/7: the prediction .*{words}"):

@@ -276,11 +276,16 @@ def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[
     """Kind -> choice as the keys of a cell's stages have it, models with their fingerprint; corruptions and
     transforms as lists.
 
-    Of weights that were measured: on how many samples, and of what where a source was named.
+    Of weights that were measured: on how many samples, and of what where a source was named. Of a predictor that
+    learns: from what.
     """
     if taught is None:
         model = answers.spec["model"]
-        return {"task": answers.spec["task"], "model": {**model["choice"], "fingerprint": model.get("fingerprint")}}
+        choice = dict(model["choice"])
+        if data := answers.spec.get("train"):
+            said = f"{data['dataset']['name']} {data['split']} {data['fingerprint'][:12]}"
+            choice["options"] = {**choice["options"], "learnt_from": said}
+        return {"task": answers.spec["task"], "model": {**choice, "fingerprint": model.get("fingerprint")}}
     train = answers.input("train").spec
     model = {**train["model"]["choice"], "fingerprint": train["model"]["fingerprint"]}
     sets = {kind: train[kind] for kind in ("corruption", "transform")}

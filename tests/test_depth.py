@@ -154,6 +154,8 @@ def test_what_instructcv_reports_is_read_off_odd_metres_only():
     agree(judged(g, [2.0] * 4, "metric", alignment="none"), rmse=1.5)
     hole = judged([0, 3.5], [3.0, 3.0], "metric", **protocol_of("nyuv2_instructcv_compat"))
     agree(hole, rmse_icv=0.5 / math.sqrt(2))
+    for truth, answer in ((1.4, 1.6), (1.6, 1.4)):  # both are one whole metre
+        agree(judged([truth], [answer], "metric", **protocol_of("nyuv2_instructcv_compat")), rmse_icv=0.2)
 
 
 # ------------------------------------------------------------------------------------- against a second implementation

@@ -177,6 +177,8 @@ def test_the_mean_is_learnt_in_a_run_from_the_train_split_which_is_part_of_the_c
     specs = {name: plan.stages()[0].spec for name, plan in zip(models, plans)}
     assert specs["mean"]["train"]["split"] == "train"
     assert "train" not in specs["constant"]
+    record = finished.records[plans[1].id]
+    assert record.result["choices"]["model"]["options"] == {"samples": 1000, "learnt_from": "rooms train dots-1-32"}
     (shown,) = Reopened(finished.records[plans[1].id], at).pictures(["dots/val/0"])
     assert shown["prediction"].values[1:] == pytest.approx(expected[1:]), "it has learnt again where it is shown"
 

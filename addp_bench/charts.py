@@ -36,8 +36,9 @@ def charts_of(record: Record) -> list[Callable[[Axes], None]]:
 
 def _alike(record: Record, known: Mapping[str, Any]) -> list[str]:
     """The headline and the next metric of its unit, of those known."""
-    metrics, unit = record.result["metrics"], record.result["metrics"][record.headline]["unit"]
-    return [name for name, metric in metrics.items() if metric["unit"] == unit and name in known][:2]
+    metrics, headline = record.result["metrics"], record.result["metrics"][record.headline]
+    alike = ("unit", "higher_is_better")  # an error beside an accuracy would be a flat line at the foot of its axis
+    return [n for n, m in metrics.items() if n in known and all(m[what] == headline[what] for what in alike)][:2]
 
 
 def _scale(metric: Mapping[str, Any]) -> tuple[float, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Fields that hold the keys of earlier stages: they differ because something in those stages does, which is said there.
-DERIVED = ("train", "latents", "predict", "contribution", "reading")
+DERIVED = ("train", "latents", "predict", "contribution", "reading", "features", "held_out", "probe", "network")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ def parts(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Map
     reading = _reading(stages)
     for kind, key, spec in reversed(stages):
         name = f"reading {kind}" if key in reading else kind
+        if kind == "features":  # there is one of each split
+            name = f"features {spec['data']['split']}"
         while name in found:
             name = f"source {name}"
         found[name] = {k: v for k, v in spec.items() if k not in DERIVED or not _is_key(v)}

@@ -75,6 +75,8 @@ def units(stage: Stage) -> float:
         return max(1, cell.budget.steps_for(photographs) * cell.budget.batch_size)
     if stage.kind == "latents":
         return _samples(stage)
+    if stage.kind == "features":
+        return _samples(stage) * stage.spec["draws"] * len(stage.spec["timesteps"])
     if stage.kind == "predict":
         return _samples(stage.input("latents")) * stage.spec["steps"]
     if stage.kind in ("contribution", "score") and cell.denoises:
@@ -83,8 +85,8 @@ def units(stage: Stage) -> float:
     return max(1, cell.budget.limit or 1000)
 
 
-def _samples(latents: Stage) -> int:
-    return max(1, latents.context["samples"] or 1000)
+def _samples(made: Stage) -> int:
+    return max(1, made.context["samples"] or 1000)
 
 
 def _like(stage: Stage, device: torch.device) -> str:

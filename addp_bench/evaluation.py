@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -277,20 +277,26 @@ def score_naive(
     seen, rows = [], []
     for i in range(count):
         sample = samples[i]
-        rows.append(evaluator.statistics(sample, ask(predictor, sample, task, seed)))
+        rows.append(evaluator.statistics(sample, ask(predictor, sample, task, seed, cache.vocabulary(samples))))
         seen.append(sample)
         progress(i + 1, count)
     return Scores(_statistics(seen, rows), 0, (), {})
 
 
-def ask(predictor: Predictor, sample: Sample, task: str, seed: int) -> Any:
+def ask(predictor: Predictor, sample: Sample, task: str, seed: int, vocabulary: Sequence[str] = ()) -> Any:
     """The answer of a predictor that does not draw; the same however often and in whatever order it is asked.
 
-    Who does not declare `uses_truth` is shown the photograph and the words, and nothing else.
+    Who does not declare `uses_truth` is shown the photograph, the words and the names of the classes, and nothing else.
     """
-    if not getattr(predictor, "uses_truth", False):
-        sample = replace(sample, truth=None, hints={}, attributes={})
+    if not looks(predictor, task):
+        sample = replace(sample, truth=None, hints={"vocabulary": vocabulary} if vocabulary else {}, attributes={})
     return predictor.predict(sample, task, numpy_generator("predictor", seed, sample.id))
+
+
+def looks(plugin: Any, task: str) -> bool:
+    """Whether a plugin, or its class, declares that it uses the truth of this task (`protocols.Predictor`)."""
+    declared: bool | Collection[str] = getattr(plugin, "uses_truth", False)
+    return declared if isinstance(declared, bool) else task in declared
 
 
 def _statistics(seen: Sequence[Sample], rows: Sequence[Mapping[str, float]]) -> Statistics:

@@ -32,6 +32,9 @@ CODE = {
     "contribution": ("regression", "contribution", "evaluation", "work"),
     "answers": ("types", "randomness", "evaluation"),
     "score": ("types", "metrics", "statistics", "evaluation", "outcome", "work"),
+    "features": ("types", "randomness", "schedule", "cache", "probing", "probe_work"),
+    "probe": ("randomness", "probing", "probe_work"),
+    "judged": ("types", "metrics", "statistics", "evaluation", "outcome", "work", "probing", "probe_work"),
 }
 
 

@@ -63,6 +63,30 @@ def check_judged(choices: Mapping[str, Choice], protocol: str, task: Any, regist
         raise Illegal(f"encoding {choices['encoding'].name} under protocol {protocol}: {reason}")
 
 
+def check_probe(
+    choices: Mapping[str, Choice],
+    transform: Sequence[Choice],
+    weights: Choice | None,
+    task: Any,
+    layers: Sequence[str],
+    registry: Registry,
+    force: bool,
+) -> None:
+    """Raises Illegal, with the reason, for a probe that cannot be.
+
+    weights: those that were asked for, None for none. layers: those of the model that can be read.
+    """
+    name, model = choices["task"].name, choices["model"].name
+    if weights is not None and registry.get("weights", weights.name).factory.needs_contribution:
+        raise Illegal(
+            f"weights {weights.name} are measured on the quality of answers, and task {name} has none: it reads "
+            "features"
+        )
+    if not layers:
+        raise Illegal(f"task {name} reads features, and model {model} has none that can be read (`features`)")
+    _check_transforms(transform, name, task, registry, force)
+
+
 def _check_goal(name: Mapping[str, str], corrupts: bool, registry: Registry) -> None:
     """Whether the trained goal leads from what the network is shown to the clean target."""
     whole = registry.get("target", name["target"]).factory.accepts_corruption

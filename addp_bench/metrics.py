@@ -1,9 +1,9 @@
 """Numbers made of per-sample statistics, for any subset or resample of the samples.
 
-Every metric here is made of sums over samples, most of them of one sum divided by another, so that all resamples of a
-bootstrap are a single matrix product. A sample whose statistic is nan is one that this metric does not score (the
-accuracy on no-target expressions, say, at an expression that has a target): it leaves both sums, and `scored` tells how
-many stayed. A prediction that *failed* never gets this far: evaluators raise BadPrediction.
+Every metric here but LogOfPairs is made of sums over samples, most of them of one sum divided by another, so that all
+resamples of a bootstrap are a single matrix product. A sample whose statistic is nan is one that this metric does not
+score (the accuracy on no-target expressions, say, at an expression that has a target): it leaves both sums, and
+`scored` tells how many stayed. A prediction that *failed* never gets this far: evaluators raise BadPrediction.
 """
 
 from __future__ import annotations
@@ -90,6 +90,31 @@ class RatioOfSums(Summed):
 
     def terms(self, statistics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         return statistics[self.numerator], statistics[self.denominator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOfPairs:
+    """Logarithm of a mean over all pairs of samples, of which `column` holds each sample's mean over the others.
+
+    A sample stands in its own pairs and in those of the others. Resampling it alone would give half the spread there
+    is, so both places are resampled, to first order (Hoeffding, 1948): log(2 m - M), where m is the resample's mean of
+    the column and M that of all samples. nan where the column is nan throughout, or that is not positive.
+    """
+
+    id: str
+    label: str
+    column: str
+    unit: str = "nats"
+    higher_is_better: bool = False
+    version: int = 1
+
+    def value(self, statistics: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> np.ndarray:
+        """As `Summed.value`."""
+        mean = MeanOf(id=self.id, label=self.label, column=self.column)
+        pairs = whole = mean.value(statistics)
+        if counts is not None:
+            pairs = 2.0 * mean.value(statistics, counts) - whole
+        return np.log(pairs, out=np.full(np.shape(pairs), np.nan), where=np.asarray(pairs > 0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def result(
         "training": _training(cell, taught) if taught else None,
         "seed": cell.seed,
         "sampling_steps": cell.budget.sampling_steps if cell.denoises else None,
-        "sampling_seed": cell.sampling_seed if cell.denoises else None,
+        "sampling_seed": cell.sampling_seed if cell.denoises or cell.probes else None,
         "ensemble": cell.ensemble if cell.denoises else None,
         "read_at": _read_at(cell, scores),
         "samples": {"asked": count, "scored": count, "failed": 0},

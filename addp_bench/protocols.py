@@ -72,9 +72,10 @@ class Task(Protocol):
 
     # Type of the truth of a sample; encodings, corruptions and transforms name theirs alike. "mask" (H, W) bool ·
     # "depth" (H, W) float32 metres, 0 where unknown · "labels" (H, W) int64 indices into the vocabulary,
-    # types.UNLABELLED where unknown · "boxes" types.Objects, collated types.Boxes · "class" int
+    # types.UNLABELLED where unknown · "boxes" types.Objects, collated types.Boxes · "class" int, an index into the
+    # vocabulary, predicted as such or as types.Classified
     truth: ClassVar[str]
-    reads: ClassVar[str]  # "drawing", or "features" for a probe
+    reads: ClassVar[str]  # "drawing", or "features" for a probe, which then has `reading() -> probing.Reading`
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
     encoding: ClassVar[str]  # default encoding
     # *Optional* `forbids`: what transforms may do with a picture but not here ("mirror", "crop") -> the reason.
@@ -387,8 +388,10 @@ class Predictor(Protocol):
         """A prediction for one sample of a task.
 
         *Optional* `bind(task, name) -> Predictor`, called once before it is asked: gives the predictor for a task.
-        `uses_truth` (*optional*, default False) marks those that look. `random` (*optional*, default True): whether the
-        generator can change an answer; where it cannot, seeds are not multiplied.
+        `uses_truth` (*optional*, default False) marks those that look: True, or the names of the tasks in which they
+        do. Others find nothing among the sample's hints but, where its labels index classes, the "vocabulary" of their
+        names. `random` (*optional*, default True): whether the generator can change an answer; where it cannot, seeds
+        are not multiplied.
 
         `learn(samples, count, task)` (*optional*): called once before it is asked, with the training split and how many
         of its samples may be used, from the first on. Which split and dataset these are becomes part of the cell.
@@ -439,7 +442,7 @@ class DenoisingModel(Protocol):
         """Move every part."""
 
     # *Optional* `features(x_t, t, image, text, layers) -> Mapping[str, Tensor]`: outputs (B, C, h, w) of named layers,
-    # without gradient, for tasks that read features.
+    # without gradient, for tasks that read features; `layers` names all there are, here and in its card.
 
 
 class Executor(Protocol):

@@ -27,7 +27,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from addp_bench.errors import BadData, BadRequest, NothingSelected
-from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
+from addp_bench.metrics import LogOfPairs, MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.statistics import STATISTICS, Statistics, read_statistics
 from addp_bench.store import storage_errors, sync
 
@@ -129,7 +129,7 @@ class _Body(TypedDict):
 
 
 _BODY = TypeAdapter(_Body)
-_FORMULAS = {kind.__name__: kind for kind in (MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast)}
+_FORMULAS = {kind.__name__: kind for kind in (LogOfPairs, MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast)}
 
 
 # --------------------------------------------------------------------------------------------------- values

@@ -64,7 +64,7 @@ class Reopened:
 
         Raises BadData when they cannot be found any more, or the dataset is no longer the one that was judged on.
         Each: id, photo (H, W, 3) uint8, drawing (K, H, W, 3) uint8 at the model's size, truth, prediction, text, and
-        shown: how the task pictures truth and prediction, where it does.
+        shown: how the task pictures truth and prediction, where it does; classes come by their names.
         """
         judged, there = self.record.result["dataset"], self.bench.work.build("dataset", self.cell).card().fingerprint
         if there != judged["fingerprint"]:
@@ -80,9 +80,8 @@ class Reopened:
         if missing := [i for i in ids if i not in place]:
             raise BadData(f"cell {self.record.id}: its split has no sample {missing[0]!r} any more")
         if not self.cell.denoises:
-            predictor, task, seed = self.bench.work.predictor(self.cell), self.cell.name("task"), self.cell.seed
-            asked = [samples[place[i]] for i in ids]
-            return [self._picture(sample, evaluation.ask(predictor, sample, task, seed), None) for sample in asked]
+            predictor = None if self.cell.probes else self.bench.work.predictor(self.cell)
+            return [self._asked(predictor, samples[place[i]], cache.vocabulary(samples)) for i in ids]
         task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(settings, cache.vocabulary(samples))
         encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
@@ -114,7 +113,8 @@ class Reopened:
         Raises BadModel for a cell that draws nothing.
         """
         if not self.cell.denoises:
-            raise BadModel(f"cell {self.record.id} is {self.cell.name('model')}, which draws no answers")
+            what = "a probe" if self.cell.probes else self.cell.name("model")
+            raise BadModel(f"cell {self.record.id} is {what}, which draws no answers")
         bench, cell = self.bench, self.cell
         sample = Sample("photo", "photo", image, None, text)
         model = bench.work.trained(cell, self.stage("train"))
@@ -141,6 +141,19 @@ class Reopened:
         height, width = image.shape[:2]
         predictions = [evaluation.decode(drawing, sample, queries, encoding, (height, width)) for drawing in drawings]
         return np.concatenate(drawings), self._one(predictions)
+
+    def _asked(self, predictor: Any, sample: Sample, vocabulary: Sequence[str]) -> dict[str, Any]:
+        """predictor: None for a probe, whose answers stand in the record."""
+        if predictor is None:
+            statistics = self.record.statistics
+            row = statistics.ids.tolist().index(sample.id)
+            said: Any = int(statistics.columns["predicted"][row])
+        else:
+            said = evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed, vocabulary)
+        picture = self._picture(sample, said, None)
+        if self.bench.work.build("task", self.cell).truth != "class":
+            return picture
+        return {**picture, **{part: vocabulary[picture[part]] for part in ("truth", "prediction")}}
 
     def _picture(self, sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:
         prediction = np.asarray(prediction.cpu()) if isinstance(prediction, torch.Tensor) else prediction

@@ -4,6 +4,7 @@ what its answers look like, failures included."""
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from addp_bench.charts import BLUE, GREY, INK, ORANGE, RED, charts_of
 from addp_bench.errors import BadData
 from addp_bench.metrics import OfSums
+from addp_bench.probe_charts import charts_of_probe
 from addp_bench.randomness import numpy_generator
 from addp_bench.records import Record, clean, metric_of
 from addp_bench.rendering import points, with_interval
@@ -77,10 +79,10 @@ def _scores(record: Record) -> np.ndarray | None:
 def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> Path:
     """Draw a record as a PNG, and return where it lies.
 
-    pictures: mappings with "id", "photo" (H, W, 3) uint8, "truth" and "prediction" (masks (h, w) bool, or numbers
-    (h, w) such as depth; None for an answer that failed), "text", "score" (in the headline's stored unit, or None),
-    "note", and perhaps "group": random, best or worst, "drawing" (K, h, w, 3) uint8: what the model painted, and
-    "shown": "truth" and "prediction" as pictures (h, w, 3) uint8, which then may be anything. All of them may have
+    pictures: mappings with "id", "photo" (H, W, 3) uint8, "truth" and "prediction" (masks (h, w) bool, numbers (h, w)
+    such as depth, or names of classes; None for an answer that failed), "text", "score" (in the headline's stored unit,
+    or None), "note", and perhaps "group": random, best or worst, "drawing" (K, h, w, 3) uint8: what the model painted,
+    and "shown": "truth" and "prediction" as pictures (h, w, 3) uint8, which then may be anything. All of them may have
     another size than the photo.
 
     Raises BadData for a picture of another shape, StorageProblem when `out` cannot be written.
@@ -93,7 +95,7 @@ def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> P
     FigureCanvasAgg(figure)
     page = _Page(figure)
     top = _header(page, record)
-    if charts := charts_of(record):
+    if charts := [*charts_of(record), *charts_of_probe(record)]:
         room = (WIDTH - 2 * MARGIN - (len(charts) - 1) * 1.15 - 0.75) / len(charts)
         for k, draw in enumerate(charts):
             draw(page.axes(MARGIN + 0.35 + k * (room + 1.15), top + 0.4, room, CHARTS - 1.15))
@@ -214,7 +216,7 @@ def _grouped(pictures: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[st
                 f"picture {clean(str(picture['id']))}: photo is {photo.dtype} {photo.shape}, not (H, W, 3) uint8"
             )
         for part in ("truth", "prediction") if "shown" not in picture else ():
-            if picture[part] is not None and np.ndim(picture[part]) != 2:
+            if picture[part] is not None and not isinstance(picture[part], str) and np.ndim(picture[part]) != 2:
                 shape = np.shape(picture[part])
                 raise BadData(f"picture {clean(str(picture['id']))}: {part} has shape {shape}, expected (h, w)")
         grouped.setdefault(str(picture.get("group", "samples")), []).append(picture)
@@ -303,6 +305,10 @@ def _panel(axes: Axes, picture: Mapping[str, Any], name: str) -> None:
         axes.text(0.5, 0.5, "no answer", ha="center", va="center", fontsize=8, color=RED, transform=axes.transAxes)
     elif "shown" in picture:
         _show(axes, picture["shown"]["truth" if name == "truth" else "prediction"])
+    elif isinstance(shown, str):
+        wrong = name != "truth" and shown != picture["truth"]
+        words: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": RED if wrong else INK}
+        axes.text(0.5, 0.5, textwrap.fill(clean(shown), 12), transform=axes.transAxes, parse_math=False, **words)
     elif np.asarray(shown).dtype != bool:
         both = [np.asarray(p) for p in (picture["truth"], picture["prediction"]) if p is not None]
         low, high = min(np.nanmin(p) for p in both), max(np.nanmax(p) for p in both)

@@ -10,18 +10,21 @@ import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from addp_bench.budgets import UNTRAINED, budget_of, mistakes
 from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
-from addp_bench.legality import Illegal, check_judged, check_sense
+from addp_bench.legality import Illegal, check_judged, check_probe, check_sense
 from addp_bench.mixture import Part
 from addp_bench.mixture import said as mixture_said
 from addp_bench.parts import corruptions_of, drafts, parts, train_splits
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget
+
+if TYPE_CHECKING:
+    from addp_bench.probing import Reading
 
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
 PRECISIONS = ("fp32", "bf16")
@@ -35,9 +38,10 @@ class Cell:
     transform: in the order they are applied, empty when nothing is. protocol: its name; settings are the task's.
     budget: resolved, with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation
     starts from. ensemble: how many answers, each from a start of its own, are made one. splits: by purpose
-    ("train", "stats", "eval"). trained_on: the dataset of the first two where it is not the judged one. mixture:
-    the tasks that are trained together, none for one alone; the judged one stands among `choices` too. options:
-    which of all this was given and which defaulted (`origins`); says nothing of what the cell is.
+    ("train", "stats", "eval"). trained_on: the dataset of the first two where it is not the judged one. denoises: it
+    is trained and sampled. probes: a network's features are read, and nothing is drawn. mixture: the tasks that are
+    trained together, none for one alone; the judged one stands among `choices` too. options: which of all this was
+    given and which defaulted (`origins`); says nothing of what the cell is.
     """
 
     choices: Mapping[str, Choice]
@@ -54,6 +58,7 @@ class Cell:
     transform: tuple[Choice, ...] = ()
     mixture: tuple[Part, ...] = ()
     ensemble: int = 1
+    probes: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, purpose: str) -> Choice:
@@ -199,13 +204,15 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
         found |= {kind: choice.name, **{f"{kind}.{name}": value for name, value in choice.options.items()}}
     found |= {"split": cell.splits["eval"], "protocol": cell.protocol, "seed": cell.seed}
     numbers = dataclasses.asdict(cell.budget)
-    if cell.denoises:
-        found |= {name: getattr(cell, name) for name in ("sampling_seed", "ensemble", "read_at", "precision")}
-        for kind in ("corruption", "transform"):
+    if cell.denoises or cell.probes:
+        drawn = ("ensemble", "read_at") if cell.denoises else ()
+        found |= {name: getattr(cell, name) for name in ("sampling_seed", "precision", *drawn)}
+        for kind in ("corruption", "transform") if cell.denoises else ("transform",):
             found[kind] = "+".join(map(str, getattr(cell, kind))) or "none"
         if cell.mixture:
             found["mixture"] = mixture_said(cell.mixture)
-        found |= {"budget": budget, **{f"budget.{name}": n for name, n in numbers.items() if name != "name"}}
+        mattering = numbers if cell.denoises else {name: numbers[name] for name in PROBED}
+        found |= {"budget": budget, **{f"budget.{name}": n for name, n in mattering.items() if name != "name"}}
     else:
         found["budget.limit"] = numbers["limit"]
     if "train" in cell.splits:
@@ -312,6 +319,8 @@ def _cell(
     if not model_class.denoises:
         if hasattr(model_class, "card"):
             cards.model(model_choice)  # or says what is missing
+        if task.reads == "features":  # whose options say how a network is read
+            choices["task"] = registry.resolve("task", Choice(task_choice.name))
         budget = dataclasses.replace(UNTRAINED, limit=request.overrides.get("limit"))
         seed = seed if getattr(model_class, "random", True) else 0
         learns = hasattr(model_class, "learn")
@@ -320,17 +329,26 @@ def _cell(
         taught_on = trained_on if learns else None
         cell = Cell(choices, (), splits, protocol, budget, seed, trained_on=taught_on, denoises=False)
         if learns and request.train_split is not None and not request.force:
-            _require_apart(cell, None, cards)
+            _require_apart(cell, "", cards)
         return cell
 
-    if task.reads != "drawing":
-        raise Illegal(f"task {task_choice.name} reads features, which {model_choice.name} is not asked for yet")
-    if request.ensemble > 1 and not hasattr(task, "ensemble"):
-        raise Illegal(f"task {task_choice.name} does not say how several answers become one; take --ensemble 1")
     # asked last: a dataset that is only judged on has neither, and a model that learns nothing needs none
     splits |= train_splits(source, task_choice, request, registry, cards)
-    budget = budget_of(request, model_choice.name, model_class)
     card = cards.model(model_choice)
+    if task.reads == "features":
+        check_probe(choices, transform, chosen.get("weights"), task, card.layers, registry, force=request.force)
+        reading = task.reading()
+        budget = _budget_of_probe(request, model_choice.name, model_class, reading)
+        cell = Cell(choices, (), splits, protocol, budget, seed, request.sampling_seed, trained_on)
+        cell = dataclasses.replace(cell, precision=request.precision, denoises=False, transform=transform, probes=True)
+        if request.train_split is not None and not request.force:
+            several = len(reading.layers or card.layers) * len(reading.timesteps) > 1
+            choosing = f"what layer and t of task {task_choice.name} are chosen on"
+            _require_apart(cell, choosing if several else "", cards)
+        return cell
+    if request.ensemble > 1 and not hasattr(task, "ensemble"):
+        raise Illegal(f"task {task_choice.name} does not say how several answers become one; take --ensemble 1")
+    budget = budget_of(request, model_choice.name, model_class)
     aug = choose("aug", "none")
     corrupts = registry.get("aug", aug.name).factory.corrupts
     choices |= {
@@ -365,27 +383,39 @@ def _cell(
         about = registry.build("task", part["task"])
         check_sense(part.choices, part.corruption, transform, corrupts, about, registry, force=request.force)
         if request.train_split is not None and not request.force:
-            _require_apart(part, registry.build("weights", cell["weights"]), cards)
+            weights = registry.build("weights", cell["weights"])
+            measures = weights.needs_contribution and getattr(weights, "from_", None) is None
+            chooses = "what --read-at best_on_stats chooses on" if cell.read_at == "best_on_stats" else ""
+            measured = f"what weights {cell.name('weights')} are measured on" if measures else chooses
+            _require_apart(part, measured, cards)
         if mixture and part["task"] == task_choice:
             cell = dataclasses.replace(cell, corruption=part.corruption)
     return cell
 
 
-def _require_apart(cell: Cell, weights: Any, cards: Cards) -> None:
+def _require_apart(cell: Cell, stats: str, cards: Cards) -> None:
     """Raises BadOption when photographs that are trained on are also judged, or decide what is trained or read.
 
-    weights: None for a model that learns without timesteps.
+    stats: what the `stats` split decides, "" for nothing.
     """
-    measures = getattr(weights, "needs_contribution", False) and getattr(weights, "from_", None) is None
-    uses = {"eval": "judged", "stats": f"what weights {cell.name('weights')} are measured on" if measures else ""}
-    if cell.read_at == "best_on_stats":
-        uses["stats"] = uses["stats"] or "what --read-at best_on_stats chooses on"
     task = cell.name("task")
     trained = cards.photographs(cell.dataset("train"), cell.splits["train"], task)
-    for purpose, use in uses.items():
+    for purpose, use in {"eval": "judged", "stats": stats}.items():
         shared = trained & cards.photographs(cell.dataset(purpose), cell.splits[purpose], task) if use else ()
         if shared:
             raise BadOption(
                 f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
                 f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
             )
+
+
+def _budget_of_probe(request: Request, model: str, model_class: Any, reading: Reading) -> Budget:
+    """Of the model's budget the samples; the training is that of the linear layer, which the task's options say."""
+    numbers = {name: value for name, value in request.overrides.items() if name in PROBED}
+    budget = budget_of(dataclasses.replace(request, overrides=numbers), model, model_class)
+    samples = {name: getattr(budget, name) for name in PROBED}
+    head = {name: getattr(reading, name) for name in ("epochs", "batch_size", "lr")}
+    return dataclasses.replace(UNTRAINED, name=budget.name, **samples, **head)
+
+
+PROBED = ("train_samples", "limit", "stats_samples")  # numbers of a budget that matter to a probe

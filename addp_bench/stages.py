@@ -19,19 +19,20 @@ from typing import Any
 
 import torch
 
-from addp_bench import records
+from addp_bench import probe_stages
 from addp_bench.cache import NO_IMAGE
 from addp_bench.cards import Cards
 from addp_bench.contribution import is_file, read_contribution, sources_of
-from addp_bench.errors import BadData, BadOption, unknown
+from addp_bench.errors import BadOption
 from addp_bench.evaluation import GROUPS
+from addp_bench.finished import finished
 from addp_bench.keys import KEY_SCHEMA, by_content, code_digest, placeless, plugin_digest
 from addp_bench.legality import Illegal
 from addp_bench.registry import Registry
 from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
-from addp_bench.store import Stage, Store, digest
+from addp_bench.store import Stage, digest
 from addp_bench.types import Sample
 from addp_bench.visits import Visits
 
@@ -74,6 +75,8 @@ class Planner:
         Raises Illegal for a noise schedule that the target or the weights cannot be used with, BadOption for what would
         be found wrong only after a training: a timestep that is not visited.
         """
+        if cell.probes:
+            return Plan(cell, probe_stages.judged(self, cell))
         if not cell.denoises:
             return Plan(cell, self._score(cell, self._naive(cell)))
         self._require_trainable(cell)
@@ -124,7 +127,7 @@ class Planner:
                     weights.bind(self.visits.noise(cell), target, read)  # or refuses
                     found.append({"file": digest(read.to_json())})
                     continue
-                measured, trained = self._twin(cell) if source is None else self._finished(source)
+                measured, trained = self._twin(cell) if source is None else self._measured(source)
                 samples = weights.samples if weights.samples is not None else cell.budget.stats_samples
                 for part in measured.parts() if source is None else [measured]:
                     inputs.append(self._contribution(part, trained, weights, samples))
@@ -249,7 +252,6 @@ class Planner:
 
     def _score(self, cell: Cell, *predicts: Stage) -> Stage:
         """predicts: the answers of every member of an ensemble."""
-        task = self.registry.build("task", cell["task"])
         inputs = [*predicts]
         if cell.read_at == "best_on_stats":
             # the cell's own predictions on the split that is kept for such choices, of one member
@@ -257,7 +259,7 @@ class Planner:
         spec = {
             "predict": predicts[0].key if len(predicts) == 1 else [predict.key for predict in predicts],
             "task": by_content(cell["task"]),
-            "protocol": {"name": cell.protocol, "settings": dict(task.protocols()[cell.protocol])},
+            "protocol": self._protocol(cell),
             "read_at": cell.read_at,
             "reading": inputs[-1].key if cell.read_at == "best_on_stats" else None,
             "budget": cell.budget.name,
@@ -303,6 +305,10 @@ class Planner:
 
     # ------------------------------------------------------------------ what names data, models and code
 
+    def _protocol(self, cell: Cell) -> dict[str, Any]:
+        task = self.registry.build("task", cell["task"])
+        return {"name": cell.protocol, "settings": dict(task.protocols()[cell.protocol])}
+
     def _data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
         choice = cell.dataset(purpose)
         card = self.cards.data(choice)
@@ -333,6 +339,11 @@ class Planner:
             "plugin": self._plugins([("model", cell["model"])]),
         }
 
+    def _measured(self, name: str) -> tuple[Cell, Stage]:
+        """A finished cell on which statistics are measured, and its own train stage."""
+        record, stage = finished(self.runs, name, "statistics can be measured on it")
+        return Cell.from_plain(record.provenance["cell"]), stage
+
     @staticmethod
     def _context(cell: Cell, purpose: str = "eval") -> dict[str, Any]:
         return {"cell": cell, "purpose": purpose}
@@ -344,21 +355,6 @@ class Planner:
             source = self.registry.get(kind, choice.name).source
             found[f"{kind}:{choice.name}"] = plugin_digest(source) if source else "no source file"
         return found
-
-    def _finished(self, name: str) -> tuple[Cell, Stage]:
-        """A cell that was run before, by its id or the beginning of it, and its own train stage."""
-        known = {record.id: record for record in records.load_all(self.runs).records}
-        matching = [record for id_, record in known.items() if id_.startswith(name.removeprefix("cell:"))]
-        if len(matching) != 1:
-            raise unknown("cell", name, known, f"(looked in {self.runs / 'records'}; a file must end in .json)")
-        provenance = matching[0].provenance
-        trained = [spec for stage, spec in provenance["spec"].items() if stage.startswith("train/")]
-        if not trained:
-            raise BadOption(f"cell {name} trained nothing, so no statistics can be measured on it")
-        stage = Stage("train", trained[-1])  # a source's stands before the cell's own
-        if not (folder := Store(self.runs).folder(stage)).is_dir():
-            raise BadData(f"cell {name}: {folder} is gone, and with it the network on which statistics are measured")
-        return Cell.from_plain(provenance["cell"]), stage
 
 
 def _mixed(cell: Cell, latents: Sequence[Stage]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ leaves the codec, so that a stored drawing decodes exactly as it did when it was
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,6 +117,19 @@ class Depth:
 
 
 @dataclass(frozen=True)
+class Classified:
+    """What a probe says of the class of one photograph.
+
+    scores: (K, C) float, of each of C classes at each of K noise draws; the highest is the answer, of equals the first.
+    alignment, closeness: of its features, see `probing`; nan where nothing says.
+    """
+
+    scores: np.ndarray
+    alignment: float = math.nan
+    closeness: float = math.nan
+
+
+@dataclass(frozen=True)
 class Step:
     """What a sampler visited: timestep t (0..T-1) and the model's estimate x0 (B, C, h, w) of the clean latent."""
 
@@ -185,13 +198,15 @@ class ModelCard:
 
     fingerprint: SHA-256 of every weight and settings file. target: what it was trained to output ("epsilon", "x0",
     "v"). resolution: side of the square pictures it draws, pixels. guidance: the choice it is sampled with unless
-    asked otherwise.
+    asked otherwise. layers: names of those whose features can be read, in the order they are computed; none for a model
+    whose features cannot.
     """
 
     fingerprint: str
     target: str
     resolution: int
     guidance: str
+    layers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from addp_bench import cache, evaluation, outcome
+from addp_bench import cache, evaluation, outcome, probe_work
 from addp_bench.batches import Batches, Recipe, Source
 from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
+from addp_bench.keys import by_content
 from addp_bench.progress import Progress
 from addp_bench.resolve import Cell
 from addp_bench.spec import Choice
@@ -43,13 +45,15 @@ class Work:
 
     def do(self, stage: Stage, folder: Path) -> None:
         """Fill `folder` with what the stage makes; its inputs are finished."""
-        works = {
+        works: dict[str, Callable[[Stage, Cell, Path], None]] = {
             "latents": self._latents,
             "train": self._train,
             "predict": self._predict,
             "contribution": self._contribution,
             "answers": self._answers,
             "score": self._score,
+            "features": partial(probe_work.features, self),
+            "probe": partial(probe_work.head, self),
         }
         works[stage.kind](stage, stage.context["cell"], folder)
 
@@ -208,7 +212,10 @@ class Work:
         task = self.build("task", cell)
         samples, count = self.samples(cell, "eval", cell.budget.limit)
         evaluator = task.evaluator(stage.spec["protocol"]["settings"], cache.vocabulary(samples))
-        if cell.denoises:
+        more = {}
+        if cell.probes:
+            scores, more["probe"] = probe_work.score(self, stage, evaluator, samples)
+        elif cell.denoises:
             timesteps, found = self.answers(cell, stage.inputs[: cell.ensemble], evaluator.drawing_size)
             read = self._reading(stage, cell, timesteps, evaluator)
             scores = evaluation.score(found, evaluator, timesteps, read)
@@ -219,7 +226,7 @@ class Work:
                     predictor, samples, count, cell.name("task"), cell.seed, evaluator, tell
                 )
         write_bytes(folder / STATISTICS, scores.statistics.packed())
-        write_json(folder / "result.json", self._result(stage, cell, evaluator.metrics, scores))
+        write_json(folder / "result.json", {**self._result(stage, cell, evaluator.metrics, scores), **more})
 
     def _reading(self, stage: Stage, cell: Cell, timesteps: Sequence[int], evaluator: Any) -> int:
         headline = evaluator.metrics[0]
@@ -240,11 +247,15 @@ class Work:
         return averaged([read_contribution(Path(s) if is_file(s) else next(measured)) for s in sources])
 
     def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
-        answers = stage.inputs[0]
+        answers = stage if cell.probes else stage.inputs[0]
         taught = self._taught(answers.input("train"), cell) if cell.denoises else None
+        choices = _choices(cell, answers, taught)
+        if cell.probes:
+            taught = probe_work.taught(self, stage.input("probe"))
+            choices["transform"] = [by_content(c) for c in cell.transform]
         return outcome.result(
             cell,
-            _choices(cell, answers, taught),
+            choices,
             stage.spec["protocol"],
             self.build("dataset", cell).card().fingerprint,
             metrics,
@@ -268,7 +279,7 @@ class Work:
     def _truthful(self, cell: Cell, protocol: Mapping[str, Any]) -> list[str]:
         """Kinds whose plugin looked at the truth, and "protocol" where it told which classes to ask for."""
         entries = ((kind, self.registry.get(kind, c.name)) for kind, c in cell.choices.items())
-        found = [kind for kind, entry in entries if getattr(entry.factory, "uses_truth", False)]
+        found = [kind for kind, entry in entries if evaluation.looks(entry.factory, cell.name("task"))]
         return found + ["protocol"] * (cell.denoises and protocol.get("class_list") == "present")
 
 

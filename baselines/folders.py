@@ -16,6 +16,7 @@ from addp_bench.hookspecs import hookimpl
 from addp_bench.schedule import from_scheduler_config
 from addp_bench.types import Budget, ModelCard
 
+from .blocks import names, watched
 from .latent_codec import VaeCodec
 from .layout import Folder
 from .surgery import widen_input
@@ -141,11 +142,25 @@ class InstructPix2Pix:
         dtype = next(self.network.parameters()).dtype
         return self.network(seen.to(dtype), t, encoder_hidden_states=text.to(dtype), return_dict=False)[0]
 
+    @property
+    def layers(self) -> Sequence[str]:
+        """Names of the blocks whose features can be read, out_1 .. out_K."""
+        return names(self.folder.configs["unet"])
+
+    @torch.no_grad()
+    def features(
+        self, x_t: Tensor, t: Tensor, image: Tensor, text: Tensor, layers: Sequence[str]
+    ) -> Mapping[str, Tensor]:
+        """What blocks of the up path give (B, C, h, w); arguments as `forward`, layers by name."""
+        with watched(self.network, layers) as seen:
+            self.forward(x_t, t, image, text)
+        return seen
+
     @classmethod
     def card(cls, options: Mapping[str, Any]) -> ModelCard:
         """What planning needs, from the complete options, without loading weights. Raises BadModel."""
         model = cls(**options)
-        return ModelCard(model.fingerprint(), model.target, model.resolution, cls.guidance)
+        return ModelCard(model.fingerprint(), model.target, model.resolution, cls.guidance, model.layers)
 
     def to(self, device: torch.device | str) -> InstructPix2Pix:
         """Move what is loaded, and whatever is loaded later, to a device; returns the model itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from addp_bench.errors import BadData, unknown
 from addp_bench.hookspecs import hookimpl
 
-from . import naive_depth, naive_semantic
+from . import naive_depth, naive_probe, naive_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ class Constant:
 
     value: of masks: empty, or everything for the whole photograph.
 
-    label: of class maps: the class that every pixel gets.
+    label: of class maps, and of classes: the one that is said.
     """
 
     denoises: ClassVar[bool] = False
@@ -38,7 +38,7 @@ class Constant:
         self.value, self.label = value, label
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, types.Depth for depth.
+        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, types.Depth for depth; for probe an index.
 
         Raises UnknownName for other tasks.
         """
@@ -46,6 +46,7 @@ class Constant:
             "ris": lambda: np.full(sample.image.shape[:2], self.value == "everything"),
             "semantic": lambda: naive_semantic.constant(sample, self.label),
             "depth": lambda: naive_depth.plane(sample),
+            "probe": lambda: self.label,
         }
         return _of_task("constant", task, answers)()
 
@@ -53,21 +54,22 @@ class Constant:
 class RandomObject:
     """A guess: of masks, one of the photograph's objects, each equally likely, which is what guessing gives when
     segmenting is solved; of class maps, the true regions with their classes exchanged; of depths, any below 10 m at
-    each pixel, where nothing is looked at."""
+    each pixel, and of classes any of the names, where nothing is looked at."""
 
     denoises: ClassVar[bool] = False
-    uses_truth: ClassVar[bool] = True
+    uses_truth: ClassVar[Collection[str]] = ("ris", "semantic")
     random: ClassVar[bool] = True
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """(H, W) bool for ris, int64 for semantic, types.Depth for depth.
+        """(H, W) bool for ris, int64 for semantic, types.Depth for depth, an index for probe.
 
-        Raises UnknownName for other tasks, BadData where masks are asked for and the dataset has no outlines.
+        Raises UnknownName for other tasks, BadData where the dataset has no outlines, or names no classes.
         """
         answers = {
             "ris": lambda: self._object(sample, generator),
             "semantic": lambda: naive_semantic.exchanged(sample, generator),
             "depth": lambda: naive_depth.noise(sample, generator),
+            "probe": lambda: naive_probe.guess(sample, generator),
         }
         return _of_task("random", task, answers)()
 

@@ -39,6 +39,7 @@ LAYERS = (
         "cache",
         "provenance",
         "differences",
+        "probing",
     ),
     (
         "checks",
@@ -62,6 +63,10 @@ LAYERS = (
         "report",
         "estimates",
         "visits",
+        "finished",
+        "probe_stages",
+        "probe_work",
+        "probe_charts",
     ),
     ("cli", "__main__"),
 )

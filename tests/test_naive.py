@@ -7,6 +7,7 @@ from refcoco_miniature import build
 from addp_bench.baselines import naive
 from addp_bench.baselines.naive import Constant, LargestObject, RandomObject, Truth
 from addp_bench.errors import BadData, UnknownName
+from addp_bench.evaluation import ask, looks
 from addp_bench.registry import Registry
 from addp_bench.tasks.refcoco import RefCoco
 from addp_bench.tasks.ris import Ris
@@ -64,8 +65,21 @@ def test_masks_are_no_answer_to_another_task(predictor):
 def test_who_looks_at_the_truth_says_so():
     registry = Registry()
     naive.addp_bench_register(registry)
-    looking = {name: registry.get("model", name).factory.uses_truth for name in registry.names("model")}
+    looking = {name: looks(registry.get("model", name).factory, "ris") for name in registry.names("model")}
     assert looking == {"constant": False, "random": True, "largest_object": True, "truth": True, "mean": False}
+    assert not looks(RandomObject, "probe"), "a guess among the classes needs nothing of the truth"
+
+
+def test_of_classes_one_says_the_first_and_the_other_guesses_each_equally_often():
+    names = ("a", "b", "c", "d")
+    samples = [Sample(str(i), str(i), SAMPLE.image, i % 4) for i in range(800)]
+    assert {ask(Constant("everything"), sample, "probe", 0, names) for sample in samples[:9]} == {0}
+    said = [ask(RandomObject(), sample, "probe", 0, names) for sample in samples]
+    assert np.abs(np.bincount(said, minlength=4) - 200).max() < 62  # five standard deviations
+    assert said == [ask(RandomObject(), sample, "probe", 0, names) for sample in samples]
+    assert said != [ask(RandomObject(), sample, "probe", 1, names) for sample in samples]
+    with pytest.raises(BadData, match="sample 0 comes without the names of the classes"):
+        ask(RandomObject(), samples[0], "probe", 0)
 
 
 def test_on_photographs_they_stand_in_the_order_of_what_they_know(tmp_path):

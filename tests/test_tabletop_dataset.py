@@ -49,6 +49,23 @@ def test_the_same_version_gives_the_same_bytes():
     assert [hashlib.sha256(part).hexdigest()[:16] for part in parts] == GOLDEN
 
 
+def test_the_class_of_a_photograph_is_the_colour_of_the_solid_that_shows_most(world):
+    samples, asked = world.samples("val", "probe"), world.samples("val", "ris")
+    assert samples.vocabulary == ("orange", "yellow", "green", "cyan", "blue", "purple", "pink", "red")
+    assert samples.text(0) == ""
+    clear = []
+    for i in range(2 * SMALL):
+        sample, hints = samples[i], asked[2 * i].hints
+        pixels = [int((hints["instance"] == k + 1).sum()) for k in range(len(hints["objects"]))]
+        most = pixels.index(max(pixels))
+        assert samples.vocabulary[sample.truth] == sample.attributes["class"] == hints["objects"][most]["colour"]
+        assert np.array_equal(sample.image, asked[2 * i].image)
+        clear.append(sample.attributes["clear"])
+        assert clear[-1] == (max(pixels) >= 1.25 * max(pixels[:most] + pixels[most + 1 :]))
+    assert {type(value) for value in clear} == {bool}
+    assert 0 < sum(clear) < 2 * SMALL
+
+
 def test_samples_of_all_tasks_speak_of_one_photograph(world):
     asked = world.samples("val", "ris")
     assert len(asked) == 3000

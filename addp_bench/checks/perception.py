@@ -221,8 +221,15 @@ def task(task: Any, registry: Registry) -> Iterator[Finding]:
             yield f"protocol {name} gives the truth full marks", found
         best, worse = task.quality(truth, truth), task.quality(np.zeros_like(truth), truth)
         yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
+    if task.truth == "class":
+        sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), 1)
+        for name, settings in protocols.items():
+            evaluator = task.evaluator(settings, ("cup", "fork"))
+            columns = {k: np.array([v]) for k, v in evaluator.statistics(sample, 1).items()}
+            values = [float(evaluator.metrics[0].value(columns))]
+            yield f"protocol {name} gives the truth full marks", said(values == [1.0], f"met {values[0]:g}")
     known = registry.names("encoding"), registry.names("corruption")
-    named = task.encoding in known[0] and set(task.corruptions) <= set(known[1])
+    named = (task.reads == "features" or task.encoding in known[0]) and set(task.corruptions) <= set(known[1])
     yield "its encoding and corruptions are registered", said(named, f"{task.encoding}, {list(task.corruptions)}")
 
 
@@ -285,6 +292,9 @@ def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
             if judge is not None and judge.truth in ("mask", "depth"):
                 fits = sample.truth.shape == sample.image.shape[:2]
                 yield f"{task}: {judge.truth} {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
+            if judge is not None and judge.truth == "class":
+                named = 0 <= sample.truth < len(samples.vocabulary)
+                yield f"{task}: class {i} is one of the vocabulary's", said(named, f"met {sample.truth!r}")
             same = np.array_equal(sample.image, again.image) and sample.text == again.text
             yield f"{task}: sample {i} is the same each time", said(same, "a second look differs")
 
@@ -309,6 +319,10 @@ def model(model: Any, registry: Registry) -> Iterator[Finding]:
         output = model.forward(latents, torch.tensor([0, model.noise.steps - 1]), image, text)
         yield shaped("an output for every latent", output, latents.shape)
         yield finite("outputs are numbers", output)
+        if hasattr(model, "features"):
+            seen = model.features(latents, torch.tensor([0, 0]), image, text, model.layers)
+            off = [name for name in model.layers if name not in seen or seen[name].ndim != 4 or len(seen[name]) != 2]
+            yield "gives (B, C, h, w) of every layer that it names", said(model.layers and not off, str(off))
     yield (
         "budgets quick, standard and paper",
         said({"quick", "standard", "paper"} <= set(model.budgets), str([*model.budgets])),

@@ -226,6 +226,7 @@ def _facts(record: Any) -> str:
     """A record in words: its metrics, and the headline by slice and by timestep."""
     from tabulate import tabulate
 
+    from addp_bench.probe_charts import confused, tried
     from addp_bench.records import clean
     from addp_bench.rendering import points
 
@@ -243,7 +244,14 @@ def _facts(record: Any) -> str:
     for attribute, slices in result["slices"].items():
         rows = [[clean(k), s["samples"], points(s["metrics"].get(name), unit)] for k, s in slices.items()]
         parts.append(table(rows, clean(attribute), "samples", label))
-    if result["curve"]:
+    if made := tried(record):
+        rows = [[one["layer"], one["t"], points(one["accuracy"], "points")] for one in made]
+        parts.append(table(rows, "layer", "timestep", "accuracy on stats"))
+    if worst := confused(record):
+        parts.append(table([[a, b, f"{count} of {there}"] for a, b, count, there in worst], "class", "taken for", ""))
+    if "probe" in result:
+        parts.append(f"read: {result['probe']['layer']} at t = {result['probe']['t']}")
+    elif result["curve"]:
         values = result["curve"]["metrics"].get(name, [])
         parts.append(table([[t, points(v, unit)] for t, v in zip(result["curve"]["t"], values)], "timestep", label))
     return "\n\n".join(parts)

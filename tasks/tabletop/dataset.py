@@ -1,4 +1,4 @@
-"""The dataset `tabletop`: samples with truth for four tasks, made on first use and kept."""
+"""The dataset `tabletop`: samples with truth for five tasks, made on first use and kept."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from addp_bench.types import Card, Objects, Sample
 
 from .programs import ATTRIBUTES
 from .shards import SCENES, Shard, open_shard
-from .solids import CLASSES, SHAPES
+from .solids import CLASSES, MAIN_COLOURS, SHAPES
 from .splits import PER_SCENE, SPLITS, VERSION, split_named
 
 if TYPE_CHECKING:
     from addp_bench.registry import Registry
 
 # Truth by task; `ris` has PER_SCENE samples for each photograph, the others one.
-TRUTHS = {"ris": "mask", "depth": "depth", "semantic": "labels", "detection": "boxes"}
+TRUTHS = {"ris": "mask", "depth": "depth", "semantic": "labels", "detection": "boxes", "probe": "class"}
+# Names by index of the classes that a task's truth holds; red is met in the split `hard` alone.
+VOCABULARIES = {"semantic": CLASSES, "detection": SHAPES, "probe": (*MAIN_COLOURS, "red")}
 OPEN = 128  # shards kept open at a time by a split; their arrays stay on disk until they are asked for
 
 
@@ -35,7 +37,8 @@ class Tabletop:
 
     Truth by task: `ris` (H, W) bool, empty where the expression means nothing; `depth` (H, W) float32 metres along the
     optical axis; `semantic` (H, W) int64, indices into `classes("semantic")`, of which 0 is the background; `detection`
-    types.Objects: boxes of the visible parts, labels that index `classes("detection")`.
+    types.Objects: boxes of the visible parts, labels that index `classes("detection")`; `probe` int, the colour of the
+    solid of which most pixels are seen, an index into `classes("probe")`.
 
     size: side of the photographs, pixels.
 
@@ -72,7 +75,7 @@ class Tabletop:
 
     def classes(self, task: str) -> Sequence[str]:
         """Names by index of the labels that a task's truth holds."""
-        return CLASSES if task == "semantic" else SHAPES
+        return VOCABULARIES.get(task, SHAPES)
 
     def protocol(self, task: str) -> str:
         """The task's protocol for this world."""
@@ -114,7 +117,7 @@ class TabletopSamples:
     @property
     def vocabulary(self) -> Sequence[str]:
         """Classes that encodings of one drawing for each class may ask for."""
-        return {"semantic": CLASSES, "detection": SHAPES}.get(self.task, ())
+        return VOCABULARIES.get(self.task, ())
 
     @functools.cached_property
     def ids(self) -> Sequence[str]:
@@ -155,6 +158,8 @@ class TabletopSamples:
                 return replace(said, text=shard.scene(other)["expressions"][number]["text"])
             return said
         facts = shard.scene(row)["facts"]
+        if self.task == "probe":
+            return _largest(image_id, image, np.array(shard.instance[row]), facts["labels"])
         truth = _truth(self.task, shard, row, [label[0] for label in facts["labels"]])
         return Sample(image_id, image_id, image, truth, attributes={"objects": len(facts["labels"])})
 
@@ -207,6 +212,19 @@ def _truth(task: str, shard: Shard, row: int, shapes: Sequence[str]) -> Any:
     labels = np.array([SHAPES.index(shape) for shape in shapes], np.int64)
     area = np.array([(instance == k + 1).sum() for k in range(len(shapes))], np.float64)
     return Objects(boxes, labels, np.zeros(len(shapes), bool), area)
+
+
+def _largest(name: str, image: np.ndarray, instance: np.ndarray, labels: Sequence[Sequence[str]]) -> Sample:
+    """The colour of the solid of which most pixels are seen, of equals the first.
+
+    The attribute `clear` says whether 1.25 times as many are seen of it as of any other.
+    """
+    pixels = np.bincount(instance.ravel(), minlength=len(labels) + 1)[1:]
+    second, first = np.sort(pixels)[-2:]
+    colour = labels[int(pixels.argmax())][1]
+    truth, clear = VOCABULARIES["probe"].index(colour), bool(first >= 1.25 * second)
+    attributes: dict[str, str | int | bool] = {"objects": len(labels), "class": colour, "clear": clear}
+    return Sample(name, name, image, truth, attributes=attributes)
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:

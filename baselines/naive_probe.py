@@ -1,0 +1,19 @@
+"""What predictors that know nothing say of a photograph's class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from addp_bench.errors import BadData
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from addp_bench.types import Sample
+
+
+def guess(sample: Sample, generator: np.random.Generator) -> int:
+    """Each class equally likely. Raises BadData where the split names none."""
+    if not (names := sample.hints.get("vocabulary")):
+        raise BadData(f"model random: sample {sample.id} comes without the names of the classes to guess among")
+    return int(generator.integers(len(names)))

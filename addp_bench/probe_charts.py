@@ -54,11 +54,12 @@ def _tried(axes: Axes, record: Record) -> None:
         axes.plot(*zip(*points), "o-", ms=3, lw=1.2, color=shade, label=layer)
     ring: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": INK, "mew": 1.2, "clip_on": False}
     axes.plot(chosen["t"], chosen["accuracy"] * 100, "o", label="what was taken", **ring)
+    axes.set_xticks(sorted({one["t"] for one in made}))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("timestep that photographs are noised to", fontsize=8)
     axes.set_ylabel("accuracy on stats, points", fontsize=8)
     dress(axes, "Layers and timesteps that were tried")
-    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=4)
+    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=3)
 
 
 def _confused(axes: Axes, record: Record) -> None:

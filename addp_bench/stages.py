@@ -237,8 +237,11 @@ class Planner:
     def _naive(self, cell: Cell) -> Stage:
         carded = hasattr(self.registry.get("model", cell.name("model")).factory, "card")
         plugins = [(kind, cell[kind]) for kind in ("model", "task", "dataset")]
+        task = by_content(cell["task"])
+        if self.registry.get("task", cell.name("task")).factory.reads == "features":
+            task["options"] = {}  # they say how a network is read, and here is none
         spec = {
-            "task": by_content(cell["task"]),
+            "task": task,
             "model": self._model(cell) if carded else {"choice": by_content(cell["model"])},
             "data": self._data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,

@@ -75,6 +75,7 @@ def test_who_knows_nothing_stands_beside_it_and_only_truth_sees_the_truth(finish
     assert 0 < random.value("top1") < 0.8
     assert truth.value("top1") == 1.0
     assert [r.result["uses_truth"] for r in (constant, random, truth)] == [[], [], ["model"]]
+    assert constant.result["choices"]["task"] == {"name": "probe", "options": {}}
     assert constant.value("alignment") is None
     assert constant.result["metrics"]["uniformity"]["reason"]
 

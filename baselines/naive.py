@@ -106,13 +106,18 @@ class Truth:
 
 
 # task -> what is learnt of (samples, count), and asked with a sample
-LEARNT: Mapping[str, Callable[[Samples, int], Callable[[Sample], Any]]] = {"depth": naive_depth.MeanDepth}
+LEARNT: Mapping[str, Callable[[Samples, int], Callable[[Sample], Any]]] = {
+    "depth": naive_depth.MeanDepth,
+    "semantic": naive_semantic.MostFrequentLabels,
+    "probe": naive_probe.MostFrequentClass,
+}
 
 
 class Mean:
     """What the training split answers on average, whatever is asked: the best that can be said without looking.
 
-    Depth: the mean map over the pixels that have one.
+    Depth: the mean map over the pixels that have one. Class maps: each pixel's most frequent class. Classes: the most
+    frequent one.
 
     samples: how many samples of the training split are averaged, from the first on. Ours.
     """

@@ -58,8 +58,8 @@ def test_who_chooses_among_objects_needs_objects(predictor):
 
 @pytest.mark.parametrize("predictor", [Constant(), RandomObject(), LargestObject()])
 def test_masks_are_no_answer_to_another_task(predictor):
-    with pytest.raises(UnknownName, match="probe"):
-        predictor.predict(SAMPLE, "probe", np.random.default_rng(0))
+    with pytest.raises(UnknownName, match="matting"):
+        predictor.predict(SAMPLE, "matting", np.random.default_rng(0))
 
 
 def test_who_looks_at_the_truth_says_so():

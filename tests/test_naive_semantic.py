@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from addp_bench.baselines.naive import Constant, LargestObject, RandomObject, Truth
-from addp_bench.errors import BadOption, UnknownName
+from addp_bench.baselines.naive_probe import MostFrequentClass
+from addp_bench.baselines.naive_semantic import MostFrequentLabels
+from addp_bench.errors import BadData, BadOption, UnknownName
 from addp_bench.loading import load
 from addp_bench.tasks.semantic import Semantic
 from addp_bench.types import UNLABELLED, Sample
@@ -55,3 +57,35 @@ def test_what_cannot_be_is_refused():
         LargestObject().predict(SAMPLE, "semantic", RNG)
     with pytest.raises(BadOption, match="index of a class"):
         load().registry.build("model", "constant:label=-1")
+
+
+class Split:
+    def __init__(self, *truths):
+        self.samples = [Sample(str(i), str(i), np.zeros((2, 2, 3), np.uint8), t) for i, t in enumerate(truths)]
+
+    def __getitem__(self, i):
+        return self.samples[i]
+
+
+def test_each_pixel_gets_its_most_frequent_class_and_what_has_none_the_most_frequent_of_all():
+    maps = [[[1, 2], [255, 3]], [[1, 3], [255, 3]], [[0, 2], [255, 2]]]
+    learnt = MostFrequentLabels(Split(*(np.array(m) for m in maps)), 3)
+    assert learnt(Sample("a", "a", np.zeros((2, 2, 3), np.uint8), None)).tolist() == [[1, 2], [2, 3]]
+    large = learnt(Sample("a", "a", np.zeros((4, 2, 3), np.uint8), None))
+    assert large.tolist() == [[1, 2], [1, 2], [2, 3], [2, 3]]
+    assert (
+        MostFrequentLabels(Split(np.array([[4, 4], [4, 4]]), *(np.array(m) for m in maps)), 1).map.tolist()
+        == [[4, 4]] * 2
+    )
+
+
+def test_maps_of_other_sizes_vote_by_the_nearest_pixel_and_none_at_all_is_an_error():
+    learnt = MostFrequentLabels(Split(np.array([[5]]), np.array([[1, 1], [1, 7]])), 2)
+    assert learnt.map.tolist() == [[5]]  # of 5 and 7 the first
+    with pytest.raises(BadData, match="no pixel of the first 1 training samples is labelled"):
+        MostFrequentLabels(Split(np.array([[255]])), 1)
+
+
+def test_of_classes_the_most_frequent_is_said_and_of_equals_the_first():
+    assert MostFrequentClass(Split(2, 1, 2, 1, 0), 5)(SAMPLE) == 1
+    assert MostFrequentClass(Split(2, 1, 2, 1, 0), 3)(SAMPLE) == 2

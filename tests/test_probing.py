@@ -290,10 +290,11 @@ def test_a_weight_that_cannot_begin_anew_is_refused():
 
 
 def test_the_world_outside_keeps_its_random_numbers():
+    layer = nn.Linear(2, 2)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    renewed(nn.Linear(2, 2), 0)
+    renewed(layer, 0)
     assert torch.equal(torch.rand(1), expected)
 
 

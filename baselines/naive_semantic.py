@@ -32,8 +32,8 @@ def exchanged(sample: Sample, generator: np.random.Generator) -> np.ndarray:
 class MostFrequentLabels:
     """The class that each pixel has most often over photographs, of equals the first, at any photograph's size.
 
-    Maps of another size than the first are brought to it by the nearest pixel; a pixel that is labelled nowhere takes the
-    class that is most frequent over all.
+    Maps of another size than the first are brought to it by the nearest pixel; a pixel that is labelled nowhere takes
+    the class that is most frequent over all.
     """
 
     def __init__(self, samples: Samples, count: int) -> None:

@@ -146,10 +146,14 @@ class Semantic:
         return Evaluator(Settings.read(protocol), vocabulary)
 
     def picture(self, answer: Any, photo: np.ndarray) -> np.ndarray:
-        """A class map (h, w) over a photograph (H, W, 3) uint8, half of each; unlabelled pixels show the photograph."""
+        """A class map (h, w) over a photograph (H, W, 3) uint8 in grey; unlabelled pixels show the photograph's colours.
+
+        Grey, because a coloured object would mix with the colour of its class into that of another.
+        """
         labels = nearest(_labels(answer, "an answer"), (photo.shape[0], photo.shape[1]))
         known = (labels >= 0) & (labels != UNLABELLED)
-        mixed = (photo.astype(np.uint16) + colour_map()[np.where(known, labels, 0) % 256] + 1) // 2
+        grey = photo.mean(axis=2, keepdims=True)
+        mixed = 0.35 * grey + 0.65 * colour_map()[np.where(known, labels, 0) % 256]
         return np.where(known[:, :, None], mixed, photo).astype(np.uint8)
 
     def write(self, prediction: Any, path: Path) -> None:

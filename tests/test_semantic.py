@@ -297,5 +297,5 @@ def test_people_see_classes_over_the_photograph():
     assert len(set(map(tuple, colours.tolist()))) == 256
     assert colours[[0, 1, 2, 3, 15]].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [192, 128, 128]]
     photo = np.full((1, 3, 3), 100, np.uint8)
-    assert TASK.picture(np.array([[0, 1, 255]]), photo).tolist() == [[[50, 50, 50], [114, 50, 50], [100, 100, 100]]]
+    assert TASK.picture(np.array([[0, 1, 255]]), photo).tolist() == [[[35, 35, 35], [118, 35, 35], [100, 100, 100]]]
     assert TASK.picture(np.array([[1]]), np.zeros((4, 6, 3), np.uint8)).shape == (4, 6, 3)

@@ -25,7 +25,7 @@ from addp_bench.cache import Index
 from addp_bench.errors import BadData, BadOption, BadPrediction
 from addp_bench.randomness import normal, numpy_generator
 from addp_bench.sampling import begin, exposed, guided
-from addp_bench.statistics import Statistics, statistics_of
+from addp_bench.statistics import Statistics, columns_of, statistics_of
 from addp_bench.store import write_bytes, write_json
 from addp_bench.timesteps import group_edges
 from addp_bench.training import autocast
@@ -257,13 +257,13 @@ def score(
     read: int,
 ) -> Scores:
     """Judge all answers. read: the index of the step whose answers count."""
-    rows: list[list[dict[str, float]]] = [[] for _ in timesteps]
+    rows: list[list[Mapping[str, Any]]] = [[] for _ in timesteps]
     seen: list[Sample] = []
     for sample, _, k, prediction, _ in found:
         rows[k].append(evaluator.statistics(sample, prediction))
         if k == read:
             seen.append(sample)
-    columns = [{name: np.asarray([row[name] for row in step]) for name in step[0]} for step in rows]
+    columns = [columns_of(step) for step in rows]
     curve = {m.id: [float(m.value(c)) for c in columns] for m in evaluator.metrics}
     return Scores(_statistics(seen, rows[read]), read, timesteps, curve)
 
@@ -299,7 +299,7 @@ def looks(plugin: Any, task: str) -> bool:
     return declared if isinstance(declared, bool) else task in declared
 
 
-def _statistics(seen: Sequence[Sample], rows: Sequence[Mapping[str, float]]) -> Statistics:
+def _statistics(seen: Sequence[Sample], rows: Sequence[Mapping[str, Any]]) -> Statistics:
     return statistics_of([s.id for s in seen], [s.image_id for s in seen], rows, [s.attributes for s in seen])
 
 

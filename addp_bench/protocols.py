@@ -45,10 +45,11 @@ class Metric(Protocol):
     def version(self) -> int:
         """Goes up when the number would change."""
 
-    def value(self, statistics: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> np.ndarray:
-        """statistics: columns (N,) float64. counts: (R, N), how often each sample stands in each of R resamples.
+    def value(self, statistics: Mapping[str, Any], counts: np.ndarray | None = None) -> np.ndarray:
+        """statistics: columns, (N,) float64 or `statistics.Ragged`, as the evaluator made them of its samples.
 
-        Returns (R,) float64, or () without counts; nan where nothing could be scored.
+        counts: (R, N), how often each sample stands in each of R resamples. Returns (R,) float64, or () without
+        counts; nan where nothing could be scored.
         """
 
 
@@ -60,10 +61,11 @@ class Evaluator(Protocol):
     def drawing_size(self, sample: Sample) -> tuple[int, int] | None:
         """(H, W) to which a drawing and its photograph are resized, bilinearly, before decoding; None leaves them."""
 
-    def statistics(self, sample: Sample, prediction: Any) -> dict[str, float]:
-        """The sufficient statistics of one sample; the same keys for every sample.
+    def statistics(self, sample: Sample, prediction: Any) -> Mapping[str, float | np.ndarray]:
+        """The sufficient statistics of one sample, each a number or a 1-D array; the same keys for every sample.
 
-        Raises BadPrediction, naming the sample, when the prediction cannot be scored.
+        An array may have another length for every sample. Raises BadPrediction, naming the sample, when the
+        prediction cannot be scored.
         """
 
 

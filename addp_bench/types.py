@@ -84,15 +84,16 @@ class Boxes:
 class Objects:
     """The objects of one photograph, as truth.
 
-    xyxy: (n, 4) float32 x0, y0, x1, y1 in pixels of the photograph, far edges exclusive. labels: (n,) int64 indices
+    xyxy: (n, 4) float x0, y0, x1, y1 in pixels of the photograph, far edges exclusive. labels: (n,) int64 indices
     into the vocabulary. crowd: (n,) bool, a box round a group that is not told apart. area: (n,) float64 pixels of the
-    object itself, by which COCO calls it small, medium or large.
+    object itself, by which COCO calls it small, medium or large. size: (H, W) of the photograph.
     """
 
     xyxy: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
     area: np.ndarray
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)

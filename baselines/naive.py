@@ -9,8 +9,9 @@ import numpy as np
 
 from addp_bench.errors import BadData, unknown
 from addp_bench.hookspecs import hookimpl
+from addp_bench.types import Objects
 
-from . import naive_depth, naive_probe, naive_semantic
+from . import naive_depth, naive_detection, naive_probe, naive_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class Constant:
-    """Always the same answer, whatever is asked: one mask, one class, or a plane 5 m away.
+    """Always the same answer, whatever is asked: one mask, one class, a plane 5 m away, or boxes.
 
-    value: of masks: empty, or everything for the whole photograph.
+    value: of masks and boxes: empty, or everything for the whole photograph (one box of the first class).
 
     label: of class maps, and of classes: the one that is said.
     """
@@ -38,7 +39,7 @@ class Constant:
         self.value, self.label = value, label
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, types.Depth for depth; for probe an index.
+        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, Depth, Detections; for probe an index.
 
         Raises UnknownName for other tasks.
         """
@@ -46,6 +47,7 @@ class Constant:
             "ris": lambda: np.full(sample.image.shape[:2], self.value == "everything"),
             "semantic": lambda: naive_semantic.constant(sample, self.label),
             "depth": lambda: naive_depth.plane(sample),
+            "detection": lambda: naive_detection.constant(self.value, sample),
             "probe": lambda: self.label,
         }
         return _of_task("constant", task, answers)()
@@ -53,15 +55,16 @@ class Constant:
 
 class RandomObject:
     """A guess: of masks, one of the photograph's objects, each equally likely, which is what guessing gives when
-    segmenting is solved; of class maps, the true regions with their classes exchanged; of depths, any below 10 m at
-    each pixel, and of classes any of the names, where nothing is looked at."""
+    segmenting is solved; of class maps, the true regions with their classes exchanged; of boxes, the true ones, each
+    with the class of one of the photograph's objects; of depths, any below 10 m at each pixel, and of classes any of
+    the names, where nothing is looked at."""
 
     denoises: ClassVar[bool] = False
-    uses_truth: ClassVar[Collection[str]] = ("ris", "semantic")
+    uses_truth: ClassVar[Collection[str]] = ("ris", "semantic", "detection")
     random: ClassVar[bool] = True
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """(H, W) bool for ris, int64 for semantic, types.Depth for depth, an index for probe.
+        """(H, W) bool for ris, int64 for semantic, types.Depth for depth, Detections, an index for probe.
 
         Raises UnknownName for other tasks, BadData where the dataset has no outlines, or names no classes.
         """
@@ -69,6 +72,7 @@ class RandomObject:
             "ris": lambda: self._object(sample, generator),
             "semantic": lambda: naive_semantic.exchanged(sample, generator),
             "depth": lambda: naive_depth.noise(sample, generator),
+            "detection": lambda: naive_detection.guessed(sample.truth, generator),
             "probe": lambda: naive_probe.guess(sample, generator),
         }
         return _of_task("random", task, answers)()
@@ -86,9 +90,14 @@ class LargestObject:
     uses_truth: ClassVar[bool] = True
     random: ClassVar[bool] = False
 
-    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> np.ndarray:
-        """(H, W) bool. Raises UnknownName for a task other than ris, BadData where the dataset has no outlines."""
-        _of_task("largest_object", task, {"ris": None})
+    def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
+        """(H, W) bool, or Detections of one box. Raises UnknownName for a task without objects, BadData where the
+        dataset has no outlines."""
+        answers = {"ris": lambda: self._object(sample), "detection": lambda: naive_detection.largest(sample.truth)}
+        return _of_task("largest_object", task, answers)()
+
+    @staticmethod
+    def _object(sample: Sample) -> np.ndarray:
         instance, areas = _objects("largest_object", sample)
         return instance == areas.argmax()
 
@@ -101,8 +110,8 @@ class Truth:
     random: ClassVar[bool] = False
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """sample.truth."""
-        return sample.truth
+        """sample.truth; of boxes what a detector would say, with score 1 and without the crowds."""
+        return naive_detection.perfect(sample.truth) if isinstance(sample.truth, Objects) else sample.truth
 
 
 # task -> what is learnt of (samples, count), and asked with a sample

@@ -59,12 +59,14 @@ class Flip:
 class Crop:
     """Cut out a part of the same shape as the picture, anywhere in it, and enlarge it: bilinear, truths nearest.
 
+    Boxes are cut off at its border, and one whose centre lies outside is gone (SSD; Liu et al., 2016).
+
     smallest: least side of the part, as a share of the picture's, above 0 and at most 1; uniform between it and 1.
     """
 
     smallest: float = 0.8
 
-    truths: ClassVar[Sequence[str]] = (*MAPS, "class")
+    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class")
     draws: ClassVar[int] = 3
     changes: ClassVar[Sequence[str]] = ("crop",)
 
@@ -73,11 +75,13 @@ class Crop:
             raise ValueError(f"smallest is a share of the picture's side, above 0 and at most 1, got {self.smallest}")
 
     def apply(self, photos: Tensor, truth: Any, u: Tensor) -> tuple[Tensor, Any]:
-        """photos (B, 3, H, W), truth (B, H, W) or (B,), u (B, 3): size, row, column -> the same, cut."""
+        """photos (B, 3, H, W), truth (B, H, W), (B,) or Boxes, u (B, 3): size, row, column -> the same, cut."""
         side = self.smallest + (1.0 - self.smallest) * u[:, 0]
         rows = _places(side, u[:, 1], photos.shape[-2])
         columns = _places(side, u[:, 2], photos.shape[-1])
-        if truth.ndim > 1:
+        if isinstance(truth, Boxes):
+            truth = _cut(truth, side, u)
+        elif truth.ndim > 1:
             at = torch.arange(len(truth), device=truth.device)[:, None, None]
             truth = truth[at, _nearest(rows)[:, :, None], _nearest(columns)[:, None, :]]
         height, width = photos.shape[-2:]
@@ -129,6 +133,17 @@ def _places(share: Tensor, u: Tensor, size: int) -> Tensor:
     """
     first = u * (1.0 - share) * size
     return first[:, None] + share[:, None] * (torch.arange(size, device=share.device) + 0.5) - 0.5
+
+
+def _cut(boxes: Boxes, share: Tensor, u: Tensor) -> Boxes:
+    """Boxes of the part of each picture that `_places` shows: share (B,) of the side, u (B, 3) its row and column."""
+    height, width = boxes.size
+    far = boxes.xyxy.new_tensor([width, height, width, height])
+    begin = (u[:, [2, 1, 2, 1]] * (1.0 - share)[:, None] * far)[:, None]  # x, y, x, y of the part's corner
+    moved = (boxes.xyxy - begin) / share[:, None, None]
+    centre = 0.5 * (moved[..., :2] + moved[..., 2:])
+    inside = ((centre >= 0) & (centre < far[:2])).all(dim=2)
+    return replace(boxes, xyxy=moved.clamp(min=0.0).minimum(far), valid=boxes.valid & inside)
 
 
 def _nearest(places: Tensor) -> Tensor:

@@ -221,7 +221,7 @@ def _read(file: Path, size: int, changed: int) -> Sequence[Photograph]:
         if "/" in inside(name, f"{where}, image {number}"):
             raise BadData(f"{where}: image {number} is called {name!r}; expected a file name without folders.")
         height, width = field(value, "height", int, where), field(value, "width", int, where)
-        photographs.append(Photograph(number, name, height, width, _objects(rows.pop(number, []))))
+        photographs.append(Photograph(number, name, height, width, _objects(rows.pop(number, []), (height, width))))
     if rows:
         raise BadData(f"{where}: an annotation belongs to image {min(rows)}, which the file does not have.")
     photographs.sort(key=lambda photo: photo.id)
@@ -266,11 +266,10 @@ def _box(value: Any, where: str) -> tuple[float, ...]:
     return x, y, x + width, y + height, LABELS[category], field(value, "iscrowd", int, where), area
 
 
-def _objects(rows: Sequence[tuple[float, ...]]) -> Objects:
+def _objects(rows: Sequence[tuple[float, ...]], size: tuple[int, int]) -> Objects:
     table = np.array(rows, np.float64).reshape(-1, 7)
-    return Objects(
-        table[:, :4].astype(np.float32), table[:, 4].astype(np.int64), table[:, 5].astype(bool), table[:, 6].copy()
-    )
+    boxes, labels, crowd = table[:, :4].astype(np.float32), table[:, 4].astype(np.int64), table[:, 5].astype(bool)
+    return Objects(boxes, labels, crowd, table[:, 6].copy(), size)
 
 
 def _part(split: str) -> str:

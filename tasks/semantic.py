@@ -146,7 +146,7 @@ class Semantic:
         return Evaluator(Settings.read(protocol), vocabulary)
 
     def picture(self, answer: Any, photo: np.ndarray) -> np.ndarray:
-        """A class map (h, w) over a photograph (H, W, 3) uint8 in grey; unlabelled pixels show the photograph's colours.
+        """A class map (h, w) over a photograph (H, W, 3) uint8 in grey; unlabelled pixels are the photograph's own.
 
         Grey, because a coloured object would mix with the colour of its class into that of another.
         """

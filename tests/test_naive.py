@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from coco_reference import objects
 from refcoco_miniature import build
 
 from addp_bench.baselines import naive
@@ -9,6 +10,8 @@ from addp_bench.baselines.naive import Constant, LargestObject, RandomObject, Tr
 from addp_bench.errors import BadData, UnknownName
 from addp_bench.evaluation import ask, looks
 from addp_bench.registry import Registry
+from addp_bench.statistics import columns_of
+from addp_bench.tasks.detection import Detection
 from addp_bench.tasks.refcoco import RefCoco
 from addp_bench.tasks.ris import Ris
 from addp_bench.types import Sample
@@ -45,6 +48,44 @@ def test_the_largest_object_is_the_one_with_most_pixels_and_of_equals_the_first(
 
 def test_truth_is_the_truth_of_any_task():
     assert Truth().predict(SAMPLE, "depth", np.random.default_rng(0)) is SAMPLE.truth
+
+
+BOXES = objects([0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 20, 20], [0, 0, 90, 90], labels=[0, 1, 2, 3], crowd=[3])
+FOUR = Sample("b", "b", np.zeros((100, 100, 3), np.uint8), BOXES)
+
+
+def answer(predictor, sample=FOUR, seed=0):
+    return predictor.predict(sample, "detection", np.random.default_rng(seed))
+
+
+def test_boxes_are_answered_with_boxes_from_nothing_to_everything():
+    assert answer(Constant()).xyxy.shape == (0, 4)
+    assert answer(Constant("everything")).xyxy.tolist() == [[0, 0, 100, 100]]
+    assert answer(LargestObject()).xyxy.tolist() == [[20, 20, 50, 50]]
+    assert answer(LargestObject()).labels.tolist() == [1]
+    perfect = answer(Truth())
+    assert perfect.xyxy.tolist() == BOXES.xyxy[:3].tolist(), "a crowd is nothing to be found"
+    assert (perfect.labels.tolist(), perfect.scores.tolist()) == ([0, 1, 2], [1, 1, 1])
+
+
+def test_random_boxes_have_their_places_and_the_classes_of_any_object():
+    drawn = np.array([answer(RandomObject(), seed=seed).labels for seed in range(400)])
+    assert answer(RandomObject()).xyxy.tolist() == BOXES.xyxy[:3].tolist()
+    counts = np.stack([(drawn == label).mean(0) for label in range(4)])
+    assert np.abs(counts[:3] - 1 / 3).max() < 0.12  # five standard deviations
+    assert counts[3].max() == 0
+    none = Sample("c", "c", FOUR.image, objects())
+    for predictor in (RandomObject(), LargestObject(), Truth()):
+        assert answer(predictor, none).labels.tolist() == []
+
+
+def test_boxes_stand_in_the_order_of_what_is_known():
+    judge = Detection().evaluator(Detection().protocols()["coco"])
+    ap = []
+    for predictor in (Constant("everything"), LargestObject(), Truth()):
+        columns = columns_of([judge.statistics(FOUR, answer(predictor))])
+        ap.append(float(judge.metrics[0].value(columns)))
+    assert ap == pytest.approx([0, 1 / 3, 1])
 
 
 @pytest.mark.parametrize("predictor", [RandomObject(), LargestObject()])

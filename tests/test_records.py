@@ -12,7 +12,7 @@ import pytest
 from addp_bench.errors import BadData, BadRequest, NothingSelected, StorageProblem
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, metric_of, write
-from addp_bench.statistics import Statistics, read_statistics, statistics_of
+from addp_bench.statistics import Ragged, Statistics, columns_of, read_statistics, statistics_of
 
 SOME = statistics_of(
     ["a#0", "a#1", "ü#0"],
@@ -284,3 +284,46 @@ def test_a_mean_over_classes_can_be_made_again_from_a_record_alone(tmp_path):
         metric = MeanOfRatios(id="m", label="M", numerator="i", denominator="u", weight=weight, empty=empty)
         record = load(written(tmp_path, metrics={"m": metric_entry(metric, 0.5)}).folder)
         assert metric_of(record, "m") == metric
+
+
+# ------------------------------------------------------------------------------------------------ ragged columns
+
+ROWS = [{"n": 2.0, "score": np.array([0.5, 0.25])}, {"n": 0.0, "score": np.zeros(0)}, {"n": 1.0, "score": np.ones(1)}]
+
+
+def test_a_statistic_may_have_any_number_of_values_in_a_sample_and_is_read_back(tmp_path):
+    made = statistics_of(["a", "b", "c"], ["a", "a", "c"], ROWS)
+    (tmp_path / "s.npz").write_bytes(made.packed())
+    again = read_statistics(tmp_path / "s.npz")
+    assert set(again.columns) == {"n", "score"}
+    score = again.columns["score"]
+    assert (len(score), score.values.tolist(), score.offsets.tolist()) == (3, [0.5, 0.25, 1.0], [0, 2, 2, 3])
+    assert again.columns["n"].tolist() == [2.0, 0.0, 1.0]
+    assert again.packed() == made.packed()
+
+
+def test_samples_of_a_ragged_column_are_chosen_as_rows_of_an_array_are():
+    column = columns_of(ROWS)["score"]
+    parts = [row["score"].tolist() for row in ROWS]
+    for chosen in (np.array([True, False, True]), np.array([2, 0, 0, 1]), np.zeros(3, bool), np.zeros(0, np.int64)):
+        some = column[chosen]
+        rows = [some.values[a:b].tolist() for a, b in zip(some.offsets[:-1], some.offsets[1:])]
+        assert rows == [parts[k] for k in np.arange(3)[chosen]]
+        assert some.lengths.tolist() == [len(row) for row in rows]
+    assert len(Ragged.of([])) == 0
+
+
+def test_a_ragged_column_must_cover_its_samples(tmp_path):
+    ids = np.array(["a", "b"])
+    for begin, words in (([0, 1], "1 rows, ids has 2"), ([0, 2, 1], "overlap"), ([0, 1, 1], "belong to none")):
+        broken = {"x": Ragged(np.zeros(2), np.array(begin))}
+        with pytest.raises(BadData, match=words):
+            Statistics(ids, ids, broken)
+    np.savez(tmp_path / "s.npz", ids=ids, image_ids=ids, s_x=np.zeros(2), o_x=np.array([1, 1, 2]))
+    with pytest.raises(BadData, match=r"s\.npz: statistics: x has rows that overlap"):
+        _ = read_statistics(tmp_path / "s.npz").columns["x"]
+    with pytest.raises(BadData, match="x is float32"):
+        Statistics(ids, ids, {"x": Ragged(np.zeros(2, np.float32), np.array([0, 1, 2]))})
+    for mixed in ([{"x": 1.0}, {"x": np.ones(2)}], [{"x": np.ones(2)}, {"x": 1.0}], [{"x": np.ones((1, 2))}] * 2):
+        with pytest.raises(BadData, match="statistic x: one number for every sample, or one 1-D array"):
+            columns_of(mixed)

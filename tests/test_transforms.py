@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as torchvision  # compared with 0.29
 
 from addp_bench.loading import load
@@ -95,6 +96,38 @@ def test_a_crop_stays_inside_and_keeps_photograph_over_truth(smallest):
     sure = cut[:, 0].abs() > 0.99  # away from the square's edge
     assert sure.float().mean() > 0.5
     assert torch.equal((cut[:, 0] > 0)[sure], (truth == 1)[sure])
+
+
+def test_a_crop_cuts_boxes_at_its_border_and_drops_those_whose_centre_it_leaves_out():
+    """Half of the side of 16 x 20 pixels, from row 2 and column 7.5, against torchvision's crop and resize of boxes."""
+    xyxy = torch.tensor([[[8.0, 3, 14, 8], [0, 0, 16, 5], [0, 0, 14, 5], [17, 4, 20, 9], [9, 3, 11, 5]]])
+    valid = torch.tensor([[True, True, True, True, False]])
+    given = Boxes(xyxy, torch.arange(5)[None], valid, (16, 20))
+    photos = torch.zeros(1, 3, 16, 20)
+    _, cut = Crop(smallest=0.5).apply(photos, given, torch.tensor([[0.0, 0.25, 0.75]]))
+    # centres 11, 8, 7, 18.5: the part shows columns 7.5 to 17.5 and rows 2 to 10
+    assert cut.valid.tolist() == [[True, True, False, False, False]]
+    assert cut.xyxy[0, :2].tolist() == [[1, 2, 13, 12], [0, 0, 17, 6]]
+    assert torch.equal(cut.labels, given.labels)
+    boxes = tv_tensors.BoundingBoxes(xyxy[0, :2] - torch.tensor([7.5, 2, 7.5, 2]), format="XYXY", canvas_size=(8, 10))
+    theirs = torchvision.resize_bounding_boxes(boxes, canvas_size=(8, 10), size=[16, 20])[0]
+    theirs = torchvision.clamp_bounding_boxes(theirs, format="XYXY", canvas_size=(16, 20))
+    torch.testing.assert_close(cut.xyxy[0, :2], torch.as_tensor(theirs))
+
+
+def test_a_crop_moves_boxes_with_what_is_in_them():
+    photos = torch.full((50, 3, 32, 32), -1.0)
+    photos[:, :, 10:22, 12:20] = 1.0
+    one = torch.tensor([12.0, 10, 20, 22]).expand(50, 1, 4)
+    given = Boxes(one, torch.zeros(50, 1).long(), torch.ones(50, 1) > 0, (32, 32))
+    cut, moved = Crop(smallest=0.7).apply(
+        photos, given, torch.from_numpy(np.random.default_rng(2).random((50, 3))).float()
+    )
+    for photo, (left, top, right, bottom), there in zip(cut, moved.xyxy[:, 0].tolist(), moved.valid[:, 0].tolist()):
+        rows, columns = (photo[0] > 0).any(1).nonzero(), (photo[0] > 0).any(0).nonzero()
+        assert there
+        ends = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert [float(e) for e in ends] == pytest.approx([left, top, right, bottom], abs=1.0)
 
 
 def test_photometric_jitter_is_torchvisions_in_its_fixed_order():

@@ -11,12 +11,12 @@ import torch
 from addp_bench.randomness import normal, numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
-from addp_bench.types import Boxes
+from addp_bench.types import Boxes, Detections, Objects
 
 Finding = tuple[str, str | None]  # promise, and what was met instead
 SIDE = 64  # pixels of the pictures that are drawn
 LATENT = (4, 8, 8)
-VOCABULARY = ("background", "ball")  # of the class maps
+VOCABULARY = ("background", "ball")  # what labels index where a split is made up
 
 
 def names(purpose: str, count: int) -> list[tuple[str | int, ...]]:
@@ -50,6 +50,29 @@ def truths_of(count: int) -> dict[str, Any]:
     xyxy = torch.cat([corner, corner + side], dim=2)
     boxes = Boxes(xyxy, torch.zeros(count, 8, dtype=torch.int64), valid, (SIDE, SIDE))
     return {"mask": masks, "depth": depth, "labels": labels, "boxes": boxes}
+
+
+def boxes_of(count: int) -> Boxes:
+    """A box of each class in every picture, apart and of whole pixels, so that any encoding can tell them."""
+    u = (uniform((2, 4), names("apart", count)) * 8).floor().float()
+    near = u[..., :2] + torch.tensor([[4.0, 6.0], [38.0, 24.0]])
+    labels = torch.arange(2).expand(count, 2)
+    xyxy = torch.cat([near, near + 10.0 + u[..., 2:]], dim=2)
+    return Boxes(xyxy, labels, torch.ones(count, 2, dtype=torch.bool), (SIDE, SIDE))
+
+
+def answers_of(truth: str) -> tuple[Any, Any, Any] | None:
+    """A truth of this type of one photograph, the perfect prediction and one that found nothing; None: no example."""
+    if truth == "boxes":
+        boxes = boxes_of(1)
+        xyxy, labels = boxes.xyxy[0].numpy(), boxes.labels[0].numpy()
+        area = (xyxy[:, 2:] - xyxy[:, :2]).prod(1).astype(np.float64)
+        return (
+            Objects(xyxy, labels, np.zeros(2, bool), area, (SIDE, SIDE)),
+            Detections(xyxy, labels, np.ones(2)),
+            Detections(xyxy[:0], labels[:0], np.ones(0)),
+        )
+    return None
 
 
 def photos_of(count: int) -> torch.Tensor:

@@ -15,12 +15,15 @@ from addp_bench.jobs import Job
 from addp_bench.randomness import numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
-from addp_bench.types import UNLABELLED, Drawing, Query, Sample
+from addp_bench.statistics import columns_of
+from addp_bench.types import UNLABELLED, Boxes, Drawing, Query, Sample
 
 from .given import (
     SIDE,
     VOCABULARY,
     Finding,
+    answers_of,
+    boxes_of,
     built,
     finite,
     masks_of,
@@ -158,30 +161,41 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
     if encoding.truth not in READ_BACK:
         yield f"draws {encoding.truth}, of which there is no example here", None
         return
-    truths, photos = truths_of(4)[encoding.truth], photos_of(4)
+    truths: Any = boxes_of(4) if encoding.truth == "boxes" else truths_of(4)[encoding.truth]  # apart, not overlapping
+    photos = photos_of(4)
     asked = list(encoding.queries(_sample(None), VOCABULARY))
     yield "asks without the truth", said(asked and all(isinstance(q, Query) for q in asked), f"met {asked!r}")
     k = len(asked)
-    drawn = encoding.encode(photos.repeat_interleave(k, 0), truths.repeat_interleave(k, 0), asked * 4)
+    each = torch.arange(4).repeat_interleave(k)
+    drawn = encoding.encode(photos[each], _rows(truths, each), asked * 4)
     yield shaped("a picture for every drawing", drawn.rgb, (4 * k, *photos.shape[1:]))
     yield "pictures lie in [-1, 1]", said(drawn.rgb.abs().max() <= 1, f"met {drawn.rgb.abs().max():.3g}")
     if drawn.valid is not None:
         yield "says that parts of it may mean nothing", said(getattr(encoding, "partial", False), "no `partial = True`")
     problems = (
-        READ_BACK[encoding.truth](encoding.decode(drawings, photo, asked), truth)
-        for drawings, photo, truth in zip(drawn.rgb.split(k), photos, truths)
+        READ_BACK[encoding.truth](encoding.decode(drawings, photos[i], asked), _rows(truths, torch.tensor([i])))
+        for i, drawings in enumerate(drawn.rgb.split(k))
     )
     yield "a drawing is read back as what was drawn", next(filter(None, problems), None)
 
 
-def _map_read_back(read: Any, truth: torch.Tensor) -> str | None:
-    """A mask or a class map, where it says something."""
-    wrong = int(((torch.as_tensor(read) != truth) & _meant(truth)).sum())
+def _map_read_back(read: Any, truths: torch.Tensor) -> str | None:
+    """A mask or a class map, where it says something; truths: a batch of one."""
+    wrong = int(((torch.as_tensor(read) != truths[0]) & _meant(truths[0])).sum())
     return said(not wrong, f"{wrong} of {SIDE * SIDE} pixels differ")
 
 
-def _depth_read_back(read: Any, truth: torch.Tensor) -> str | None:
+def _boxes_read_back(read: Any, truths: Boxes) -> str | None:
+    """Every box, of its class, to a pixel."""
+    order, there = np.argsort(read.labels), truths.xyxy[0].numpy()
+    found = np.asarray(read.xyxy)[order]
+    same = np.asarray(read.labels)[order].tolist() == truths.labels[0].tolist() and np.abs(found - there).max() <= 1
+    return said(same, f"met boxes {found.tolist()} for {there.tolist()}")
+
+
+def _depth_read_back(read: Any, truths: torch.Tensor) -> str | None:
     """Depth between its 5th and 95th percentile, which no encoding may clip, within 2 % of their distance."""
+    truth = truths[0]
     known = truth.numpy() > 0
     true, found = truth.numpy()[known].astype(np.float64), np.asarray(read.values)[known].astype(np.float64)
     inside = (true > np.quantile(true, 0.05)) & (true < np.quantile(true, 0.95))
@@ -195,7 +209,12 @@ def _depth_read_back(read: Any, truth: torch.Tensor) -> str | None:
     return said(worst < 0.02, f"a pixel is off by {100 * worst:.1f} % of the range")
 
 
-READ_BACK = {"mask": _map_read_back, "labels": _map_read_back, "depth": _depth_read_back}
+READ_BACK: dict[str, Any] = {
+    "mask": _map_read_back,
+    "labels": _map_read_back,
+    "depth": _depth_read_back,
+    "boxes": _boxes_read_back,
+}
 
 
 def _meant(truth: torch.Tensor) -> torch.Tensor:
@@ -205,6 +224,17 @@ def _meant(truth: torch.Tensor) -> torch.Tensor:
 
 def _sample(truth: Any) -> Sample:
     return Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), truth, "the red cup")
+
+
+def _misread(read: Any, truth: Any) -> str | None:
+    """How a prediction differs from the truth of one sample, a batch of one; None where it does not."""
+    if not isinstance(truth, Boxes):
+        wrong = int((torch.as_tensor(read) != truth[0]).sum())
+        return f"{wrong} of {SIDE * SIDE} pixels differ" if wrong else None
+    order = np.argsort(read.labels)
+    found, there = np.asarray(read.xyxy)[order], truth.xyxy[0].numpy()
+    same = np.asarray(read.labels)[order].tolist() == truth.labels[0].tolist() and np.abs(found - there).max() <= 1
+    return None if same else f"met boxes {found.tolist()} for {there.tolist()}"
 
 
 def task(task: Any, registry: Registry) -> Iterator[Finding]:
@@ -220,6 +250,14 @@ def task(task: Any, registry: Registry) -> Iterator[Finding]:
             found = _full_marks(task.evaluator(settings, VOCABULARY), truth)
             yield f"protocol {name} gives the truth full marks", found
         best, worse = task.quality(truth, truth), task.quality(np.zeros_like(truth), truth)
+        yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
+    if (example := answers_of(task.truth)) is not None:
+        truth, perfect, nothing = example
+        for name, settings in protocols.items():
+            evaluator = task.evaluator(settings, VOCABULARY)
+            value = float(evaluator.metrics[0].value(columns_of([evaluator.statistics(_sample(truth), perfect)])))
+            yield f"protocol {name} gives the truth full marks", said(abs(value - 1) < 1e-9, f"met {value:g}")
+        best, worse = task.quality(perfect, truth), task.quality(nothing, truth)
         yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
     if task.truth == "class":
         sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), 1)
@@ -289,14 +327,21 @@ def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:
                 said(photo, f"{sample.image.dtype} {sample.image.shape}"),
             )
             yield f"{task}: words {i} without the photograph", said(samples.text(i) == sample.text, samples.text(i))
-            if judge is not None and judge.truth in ("mask", "depth"):
-                fits = sample.truth.shape == sample.image.shape[:2]
-                yield f"{task}: {judge.truth} {i} is of its photograph's size", said(fits, f"met {sample.truth.shape}")
+            if hasattr(judge, "require"):
+                yield f"{task}: truth {i} is one that the task takes", _refusal(judge, sample)
             if judge is not None and judge.truth == "class":
                 named = 0 <= sample.truth < len(samples.vocabulary)
                 yield f"{task}: class {i} is one of the vocabulary's", said(named, f"met {sample.truth!r}")
             same = np.array_equal(sample.image, again.image) and sample.text == again.text
             yield f"{task}: sample {i} is the same each time", said(same, "a second look differs")
+
+
+def _refusal(task: Any, sample: Sample) -> str | None:
+    try:
+        task.require(sample)
+    except BadData as refused:
+        return str(refused)
+    return None
 
 
 def model(model: Any, registry: Registry) -> Iterator[Finding]:

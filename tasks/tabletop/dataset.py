@@ -211,7 +211,7 @@ def _truth(task: str, shard: Shard, row: int, shapes: Sequence[str]) -> Any:
     boxes = np.array([_box(instance == k + 1) for k in range(len(shapes))], np.float32).reshape(-1, 4)
     labels = np.array([SHAPES.index(shape) for shape in shapes], np.int64)
     area = np.array([(instance == k + 1).sum() for k in range(len(shapes))], np.float64)
-    return Objects(boxes, labels, np.zeros(len(shapes), bool), area)
+    return Objects(boxes, labels, np.zeros(len(shapes), bool), area, instance.shape)
 
 
 def _largest(name: str, image: np.ndarray, instance: np.ndarray, labels: Sequence[Sequence[str]]) -> Sample:

@@ -26,6 +26,7 @@ import pydantic
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import NotRequired, TypedDict
 
+from addp_bench.average_precision import AveragePrecision, AverageRecall
 from addp_bench.errors import BadData, BadRequest, NothingSelected
 from addp_bench.metrics import LogOfPairs, MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.statistics import STATISTICS, Statistics, read_statistics
@@ -129,7 +130,8 @@ class _Body(TypedDict):
 
 
 _BODY = TypeAdapter(_Body)
-_FORMULAS = {kind.__name__: kind for kind in (LogOfPairs, MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast)}
+_SUMS = (LogOfPairs, MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast)
+_FORMULAS = {kind.__name__: kind for kind in (*_SUMS, AveragePrecision, AverageRecall)}
 
 
 # --------------------------------------------------------------------------------------------------- values
@@ -191,7 +193,7 @@ class Record:
 def metric_entry(metric: Metric, value: float, reason: str = "") -> dict[str, Any]:
     """A metric as records hold it: nan becomes null with `reason`, which may then not be empty (BadData).
 
-    Metrics of addp_bench.metrics leave their formula, so that tables can make intervals without the task.
+    Metrics of addp_bench.metrics and average_precision leave their formula: tables make intervals without the task.
     """
     absent = math.isnan(value)
     if absent and not reason:

@@ -110,7 +110,7 @@ class BoxOutline:
                 ring = np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
                 ring[line:-line, line:-line] = False
                 score = scored(self.score, rgb[rows, columns][ring], drawn[rows, columns][ring], self.colour)
-                read.append((columns.start, rows.start, columns.stop, rows.stop, query.label, score))
+                read.append((columns.start, rows.start, columns.stop, rows.stop, label_of(query), score))
             found += apart(read, self.overlap)
         return collected(found)
 
@@ -173,8 +173,7 @@ class BoxFill:
         """drawings (K, 3, H, W) in [-1, 1], one for each class -> the boxes of all classes, in the picture's pixels."""
         found: list[tuple[float, ...]] = []
         for rgb, query in zip(pixels(drawings).permute(0, 2, 3, 1).cpu().numpy(), queries):
-            assert query.label is not None, "a drawing of boxes asks for one class"
-            found += [(*box[:4], query.label, box[5]) for box in self._read(rgb, [self.colour], self.edge_colour)]
+            found += [(*box[:4], label_of(query), box[5]) for box in self._read(rgb, [self.colour], self.edge_colour)]
         return collected(found)
 
     def _read(self, rgb: np.ndarray, colours: Sequence[Colour], edge_colour: Colour) -> Iterator[tuple[float, ...]]:
@@ -231,14 +230,14 @@ class BoxPalette(BoxFill):
 
     def encode(self, image: Tensor, truth: Boxes, queries: Sequence[Query]) -> Drawing:
         """image (B, 3, H, W) in [-1, 1], Boxes, B queries -> the image, or black, with all boxes."""
-        colours, edge_colour = palette(max(query.label or 0 for query in queries))
+        colours, edge_colour = palette(max(label_of(query) for query in queries))
         ground = image if self.ground == "photo" else image.new_full((), -1.0).expand_as(image)
         return filled(ground, truth, truth.valid, colours, self.edge, edge_colour, truth.labels)
 
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Detections:
         """drawings (1, 3, H, W) in [-1, 1] -> the boxes of all classes, in pixels of the picture."""
         (rgb,) = pixels(drawings).permute(0, 2, 3, 1).cpu().numpy()
-        return collected(list(self._read(rgb, *palette(queries[0].label or 0))))
+        return collected(list(self._read(rgb, *palette(label_of(queries[0])))))
 
 
 # ------------------------------------------------------------------------------------------------ what is drawn
@@ -250,9 +249,15 @@ def one_for_each(sample: Sample, vocabulary: Sequence[str], colour: Colour) -> l
     return [Query(f"detect the {name}", colour, label) for label, name in enumerate(vocabulary)]
 
 
+def label_of(query: Query) -> int:
+    """The class that is asked for, or for a palette their number."""
+    assert query.label is not None, "the queries of these encodings have labels"
+    return query.label
+
+
 def asked(boxes: Boxes, queries: Sequence[Query]) -> Tensor:
     """The boxes (B, N) bool of the class that each query asks for."""
-    wanted = boxes.labels.new_tensor([-1 if query.label is None else query.label for query in queries])
+    wanted = boxes.labels.new_tensor([label_of(query) for query in queries])
     return boxes.valid & (boxes.labels == wanted[:, None])
 
 

@@ -1,7 +1,8 @@
 """Detection: every object of some classes, as a box with its class.
 
 Boxes are read from drawings at the photograph's own size, so they are boxes of the photograph. The judge is COCO's: it
-keeps, for each photograph, what was matched, and any average precision follows from that (`ap`).
+keeps, for each photograph, what was matched, and any average precision follows from that
+(`addp_bench.average_precision`).
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pydantic
 
+from addp_bench.average_precision import IOUS, AveragePrecision, AverageRecall
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import RatioOfSums
 from addp_bench.types import Boxes, Detections, Objects
 
 from . import coco_results
-from .ap import AveragePrecision, AverageRecall, FScore
 from .box_pictures import drawn_on
-from .matching import AREAS, IOUS, agreement, area, chosen, matched, overlaps, ranked, voted
+from .matching import AREAS, agreement, area, chosen, matched, overlaps, ranked, voted
 
 if TYPE_CHECKING:
     from addp_bench.protocols import Metric
@@ -153,11 +154,8 @@ class Detection:
 class Evaluator:
     """Matches boxes under fixed settings.
 
-    Ragged columns, one entry for each detection of a sample, by class, the best first: found_class · found_score ·
-    found_all, found_small, found_medium, found_large, whole numbers whose bit k says that at IOUS[k] it found an object
-    of that size, and whose bit 10 + k that it counts for nothing. One for each class of which a sample has a true box:
-    truth_class · truth_all, truth_small, truth_medium, truth_large, objects to be found. Plain columns: hits, found and
-    objects, at IoU 0.5 over all classes and sizes.
+    Columns: those of addp_bench.average_precision, of any length; and, at IoU 0.5 over all classes and sizes, hits,
+    found (detections that count), objects, and boxes (the mean of these two, so that F1 is hits / boxes).
     """
 
     def __init__(self, settings: Settings, vocabulary: Sequence[str] = ()) -> None:
@@ -188,7 +186,7 @@ class Evaluator:
             precision("ap_high", "AP, ties best", most=mean, ties="best"),
             ratio("precision50", "precision@0.5", "found"),
             ratio("recall50", "recall@0.5", "objects"),
-            FScore(id="f50" + end, label="F1@0.5" + said),
+            ratio("f50", "F1@0.5", "boxes"),
         ]
 
     def drawing_size(self, sample: Sample) -> tuple[int, int] | None:
@@ -224,6 +222,7 @@ class Evaluator:
             "hits": float(hit[0, 0].sum()),
             "found": float((~skip[0, 0]).sum()),
             "objects": float((~ignored[0]).sum()),
+            "boxes": 0.5 * float((~skip[0, 0]).sum() + (~ignored[0]).sum()),
         }
 
     def _truth(self, truth: Objects) -> Objects:

@@ -8,9 +8,9 @@ import numpy as np
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
+from addp_bench.average_precision import IOUS
 from addp_bench.types import Detections, Objects
 
-IOUS = np.linspace(0.5, 0.95, 10)  # as in pycocotools, to the last bit
 _AT_LEAST = np.minimum(IOUS, 1.0 - 1e-10)
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}  # closed
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 from coco_reference import NAMES, detections, evaluated, objects, photograph, reference
 
+from addp_bench.average_precision import IOUS, RECALLS, AveragePrecision, recalls_reached
+from addp_bench.records import metric_entry, metric_of
 from addp_bench.statistics import Statistics, columns_of
-from addp_bench.tasks.ap import RECALLS, AveragePrecision, recalls_reached
 from addp_bench.tasks.detection import Detection
-from addp_bench.tasks.matching import AREAS, IOUS, matched, ranked
+from addp_bench.tasks.matching import AREAS, matched, ranked
 from addp_bench.types import Detections, Sample
 from addp_bench.uncertainty import Runs, interval
 
@@ -121,7 +123,7 @@ def test_blocks_of_resamples_do_not_change_the_numbers(monkeypatch):
     statistics = columns([photograph(rng) for _ in range(12)])
     counts = rng.multinomial(12, np.ones(12) / 12, size=100)
     at_once = twelve(statistics, counts)
-    monkeypatch.setattr("addp_bench.tasks.ap._ROOM", 1)
+    monkeypatch.setattr("addp_bench.average_precision._ROOM", 1)
     np.testing.assert_allclose(twelve(statistics, counts), at_once, rtol=0, atol=1e-12)
     one_by_one = np.stack([twelve(statistics, times[None])[:, 0] for times in counts], 1)
     np.testing.assert_allclose(one_by_one, at_once, rtol=0, atol=1e-12)
@@ -225,3 +227,12 @@ def test_nothing_to_find_has_no_value_in_its_resample_and_counts_elsewhere():
     one = (objects([10, 10, 20, 20]), detections(([10, 10, 20, 20], 0.5)))
     made = JUDGE.metrics[0].value(columns([nothing, one]), np.array([[2, 0], [0, 2], [1, 1]]))
     assert made.tolist() == pytest.approx([np.nan, 1.0, 0.5], nan_ok=True)
+
+
+def test_a_record_leaves_the_formula_so_that_tables_can_make_it_again():
+    rng = np.random.default_rng(6)
+    statistics = columns([photograph(rng) for _ in range(10)])
+    for metric in JUDGE.metrics:
+        entry = json.loads(json.dumps(metric_entry(metric, float(metric.value(statistics)), "nothing to find")))
+        kept = type("Record", (), {"result": {"metrics": {metric.id: entry}}})()
+        assert metric_of(kept, metric.id) == metric

@@ -99,7 +99,7 @@ def test_a_crop_stays_inside_and_keeps_photograph_over_truth(smallest):
 
 
 def test_a_crop_cuts_boxes_at_its_border_and_drops_those_whose_centre_it_leaves_out():
-    """Half of the side of 16 x 20 pixels, from row 2 and column 7.5, against torchvision's crop and resize of boxes."""
+    """Half of the side of 16 x 20 pixels, from row 2 and column 7.5; torchvision's crop, of boxes twice as large."""
     xyxy = torch.tensor([[[8.0, 3, 14, 8], [0, 0, 16, 5], [0, 0, 14, 5], [17, 4, 20, 9], [9, 3, 11, 5]]])
     valid = torch.tensor([[True, True, True, True, False]])
     given = Boxes(xyxy, torch.arange(5)[None], valid, (16, 20))
@@ -109,10 +109,9 @@ def test_a_crop_cuts_boxes_at_its_border_and_drops_those_whose_centre_it_leaves_
     assert cut.valid.tolist() == [[True, True, False, False, False]]
     assert cut.xyxy[0, :2].tolist() == [[1, 2, 13, 12], [0, 0, 17, 6]]
     assert torch.equal(cut.labels, given.labels)
-    boxes = tv_tensors.BoundingBoxes(xyxy[0, :2] - torch.tensor([7.5, 2, 7.5, 2]), format="XYXY", canvas_size=(8, 10))
-    theirs = torchvision.resize_bounding_boxes(boxes, canvas_size=(8, 10), size=[16, 20])[0]
-    theirs = torchvision.clamp_bounding_boxes(theirs, format="XYXY", canvas_size=(16, 20))
-    torch.testing.assert_close(cut.xyxy[0, :2], torch.as_tensor(theirs))
+    corners = tv_tensors.BoundingBoxFormat.XYXY
+    theirs, _ = torchvision.crop_bounding_boxes(2 * xyxy[0, :2], corners, 4, 15, 16, 20, clamping_mode="hard")
+    torch.testing.assert_close(cut.xyxy[0, :2], theirs)
 
 
 def test_a_crop_moves_boxes_with_what_is_in_them():

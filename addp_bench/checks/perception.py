@@ -162,7 +162,7 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
         yield f"draws {encoding.truth}, of which there is no example here", None
         return
     truths: Any = boxes_of(4) if encoding.truth == "boxes" else truths_of(4)[encoding.truth]  # apart, not overlapping
-    photos = photos_of(4)
+    photos = photos_of(4).mean(1, keepdim=True).repeat(1, 3, 1, 1)  # grey: nothing has a drawing's colour
     asked = list(encoding.queries(_sample(None), VOCABULARY))
     yield "asks without the truth", said(asked and all(isinstance(q, Query) for q in asked), f"met {asked!r}")
     k = len(asked)

@@ -4,6 +4,11 @@ A split's detections of a class are ranked once. A resample only changes how oft
 and recall are ratios of cumulative sums of these counts, for all resamples at once. Precision has to be known at hits
 alone, since between two of them it falls and recall stands still.
 
+What the columns hold. For each detection of a sample, by class and the best first: `found_class`, `found_score` and, for
+each area range (`found_all`, ...), a whole number whose bit k says that at IOUS[k] it found an object of that size, and
+whose bit 10 + k that it counts for nothing. For each class of which a sample has an object: `truth_class` and, for each
+area range (`truth_all`, ...), the objects to be found.
+
 A photograph that a resample holds n times counts n times where it stands: each of its detections n times in a row.
 """
 
@@ -15,10 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from addp_bench.metrics import Summed
-
-from .matching import IOUS
-
+IOUS = np.linspace(0.5, 0.95, 10)  # as in pycocotools, to the last bit
 RECALLS = np.linspace(0.0, 1.0, 101)  # at which COCO reads precision
 _ROOM = 1 << 19  # numbers held at a time: detections of a class x resamples
 
@@ -51,7 +53,7 @@ class _Detected:
     most: int = 100
 
     def value(self, statistics: Mapping[str, Any], counts: np.ndarray | None = None) -> np.ndarray:
-        """statistics: those of detection's evaluator. counts: (R, N), how often each sample stands in each resample.
+        """statistics: columns as above, all Ragged. counts: (R, N), how often each sample stands in each resample.
 
         Mean over the classes of which there is an object to find, and over IoUs. Returns (R,) float64, or () without
         counts; nan where there is nothing to find.
@@ -110,14 +112,6 @@ class AveragePrecision(_Detected):
             best = np.maximum.accumulate(precision[::-1])[::-1]
             made[row] = (best * np.diff(recalls_reached(found[1:] / objects), axis=0, prepend=0)).sum(0) / len(RECALLS)
         return made
-
-
-@dataclass(frozen=True, kw_only=True)
-class FScore(Summed):
-    """Harmonic mean of precision and recall: 2 hits / (detections + objects)."""
-
-    def terms(self, statistics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        return 2.0 * statistics["hits"], statistics["found"] + statistics["objects"]
 
 
 def classes(statistics: Mapping[str, Any], area: str, most: int, times: np.ndarray) -> Iterator[Ranked]:

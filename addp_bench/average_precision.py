@@ -4,10 +4,10 @@ A split's detections of a class are ranked once. A resample only changes how oft
 and recall are ratios of cumulative sums of these counts, for all resamples at once. Precision has to be known at hits
 alone, since between two of them it falls and recall stands still.
 
-What the columns hold. For each detection of a sample, by class and the best first: `found_class`, `found_score` and, for
-each area range (`found_all`, ...), a whole number whose bit k says that at IOUS[k] it found an object of that size, and
-whose bit 10 + k that it counts for nothing. For each class of which a sample has an object: `truth_class` and, for each
-area range (`truth_all`, ...), the objects to be found.
+The columns, all Ragged. For each detection of a sample, by class and the best first: `found_class`, `found_score` and,
+for each area range (`found_all`, ...), a whole number whose bit k says that at IOUS[k] it found an object of that size,
+and whose bit 10 + k that it counts for nothing. For each class of which a sample has an object: `truth_class` and, for
+each area range (`truth_all`, ...), the objects to be found.
 
 A photograph that a resample holds n times counts n times where it stands: each of its detections n times in a row.
 """
@@ -53,7 +53,7 @@ class _Detected:
     most: int = 100
 
     def value(self, statistics: Mapping[str, Any], counts: np.ndarray | None = None) -> np.ndarray:
-        """statistics: columns as above, all Ragged. counts: (R, N), how often each sample stands in each resample.
+        """statistics: columns as above. counts: (R, N), how often each sample stands in each resample.
 
         Mean over the classes of which there is an object to find, and over IoUs. Returns (R,) float64, or () without
         counts; nan where there is nothing to find.

@@ -90,7 +90,7 @@ def training(bench: Bench, cell: Cell, latents: cache.Latents, asked: argparse.N
         torch._foreach_lerp_(ema, [p.detach() for p in unet.parameters()], 0.01)
 
     def our_own() -> None:
-        trainer.update(batches.batch(trainer.step, None))
+        trainer.update(batches.batch(trainer.step, [None]))
 
     return in_turn(our_own, bare, asked.steps)
 

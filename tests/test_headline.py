@@ -76,11 +76,11 @@ ROOT = FOLDER.parents[1]
 
 
 def trained(name):
-    """(weights, aug) -> the committed records of a budget, by seed."""
+    """(weights, aug) -> the committed records of a budget that learn x0, by seed."""
     found = {}
     for record in records.load_all(ROOT / "benchmarks" / "records" / name).records:
-        if record.result["training"]:
-            choices = record.result["choices"]
+        choices = record.result["choices"]
+        if record.result["training"] and choices["target"]["name"] == "x0":
             found.setdefault((choices["weights"]["name"], choices["aug"]["name"]), {})[record.result["seed"]] = record
     return found
 
@@ -93,11 +93,12 @@ def points(record, chosen):
 
 def test_the_readme_tells_the_first_and_the_last_estimate_as_the_records_have_them():
     text = " ".join((ROOT / "README.md").read_text().split())
-    for cells in trained("standard").values():
-        assert len(cells) == 3
+    for (weights, _), cells in trained("standard").items():
         curves = np.mean([record.result["curve"]["metrics"]["oiou"] for record in cells.values()], axis=0)
-        assert f"{100 * curves[0]:.1f} to {100 * curves[-1]:.1f}" in text
         assert curves[:2].max() == curves.max(), "one of the first two is the best"
+        if weights in ("uniform", "perception_stats"):
+            assert len(cells) == 3
+            assert f"{100 * curves[0]:.1f} to {100 * curves[-1]:.1f}" in text
 
 
 def test_what_more_training_brings_on_the_same_expressions_is_what_the_records_say():

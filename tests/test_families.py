@@ -259,7 +259,6 @@ def test_a_plugin_that_draws_itself_does(shell, stranger, tmp_path):
         (["aug", "linear:intensity=-1", "--plot", "F"], "intensity"),
         (["aug", "all", "--plot", "F.jpg"], "give a name that ends in .png"),
         (["aug", "all", "--plot", "blocked/F"], "File exists: "),
-        (["corruption", "drop_boxes", "--plot", "F"], "has no task to draw here yet"),
         (["weights", "perception_stats", "--plot", "F"], "needs a measurement, and no record under"),
     ],
 )

@@ -71,9 +71,13 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def _scores(record: Record) -> np.ndarray | None:
-    """The headline metric of every single sample (N,), nan where it has none; None for a metric of another kind."""
-    metric = metric_of(record, record.headline)
-    return metric.of_sums(metric.addends(record.statistics.columns)) if isinstance(metric, OfSums) else None
+    """The headline metric of every single sample (N,), nan where it has none; None if it cannot be made again."""
+    metric, columns = metric_of(record, record.headline), record.statistics.columns
+    if metric is None:
+        return None
+    if isinstance(metric, OfSums):
+        return metric.of_sums(metric.addends(columns))
+    return metric.value(columns, np.eye(len(record.statistics)))  # AP, say: of a split that holds this sample alone
 
 
 def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> Path:

@@ -118,6 +118,13 @@ def test_any_subset_of_samples_is_judged_without_matching_again():
     np.testing.assert_allclose(twelve(in_order), twelve(whole, chosen[None])[:, 0], rtol=0, atol=1e-12)
 
 
+def test_each_photograph_alone_is_a_resample_too():
+    rng = np.random.default_rng(7)
+    photographs = [photograph(rng) for _ in range(15)]
+    alone = JUDGE.metrics[0].value(columns(photographs), np.eye(15))
+    np.testing.assert_allclose(alone, [reference([photo], 2)[0] for photo in photographs], rtol=0, atol=1e-12)
+
+
 def test_blocks_of_resamples_do_not_change_the_numbers(monkeypatch):
     rng = np.random.default_rng(4)
     statistics = columns([photograph(rng) for _ in range(12)])

@@ -175,12 +175,12 @@ def test_the_blur_between_a_box_and_its_edge_belongs_to_the_box_up_to_reach():
     encoding = BoxFill()
     (query,) = encoding.queries(SAMPLE, ("x",))
     drawn = encoding.encode(GREY, boxes((20, 20, 60, 60)), [query]).rgb
-    drawn[:, :, 20:60, 22] = torch.tensor([1.0, -0.4, -0.4])[:, None]  # 76.5 twice: 108.2 from red
+    drawn[:, :, 20:60, 22] = torch.tensor([1.0, -0.4, -0.4])[:, None]  # 76 twice: 107.48 from red
     drawn[:, :, 20:22, 22], drawn[:, :, 58:60, 22] = 1.0, 1.0
     drawn[:, :, 80:90, 80:90] = torch.tensor([1.0, -0.4, -0.4]).view(3, 1, 1)  # without red nothing is a box
     assert encoding.decode(drawn, GREY[0], [query]).xyxy.tolist() == [[20, 20, 60, 60]]
-    strict = BoxFill(reach=50).decode(drawn, GREY[0], [query])
-    assert strict.xyxy.tolist() == [[21, 20, 60, 60]]
+    for reach, left in ((50.0, 21), (107.4, 21), (107.5, 20)):
+        assert BoxFill(reach=reach).decode(drawn, GREY[0], [query]).xyxy.tolist() == [[left, 20, 60, 60]]
 
 
 def test_painters_grid_by_hand_and_few_classes_are_corners_of_the_cube():

@@ -81,7 +81,7 @@ class Task(Protocol):
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
     encoding: ClassVar[str]  # default encoding
     # *Optional* `forbids`: what transforms may do with a picture but not here ("mirror", "crop") -> the reason.
-    # *Optional* `picture(answer, photo (H, W, 3) uint8) -> (H, W, 3) uint8`: how people see a truth or a prediction.
+    # *Optional* `picture(answer, photo (H, W, 3) uint8, vocabulary) -> (H, W, 3) uint8`: how people see an answer.
     # *Optional* `write(prediction, path)`, `read(path, sample) -> prediction`, `suffix`: predictions as files that
     # other programs know; `read` raises BadData for a file that is none. *Optional* `ensemble(predictions) ->
     # prediction`: one answer of several to the same question. *Optional* `present(truth) -> labels`: the classes that a

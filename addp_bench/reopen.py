@@ -97,7 +97,8 @@ class Reopened:
                 with torch.no_grad():
                     drawings.append(to_uint8(model.codec.decode(x0)))
             predictions = [evaluation.decode(drawing, sample, queries, encoding, size) for drawing in drawings]
-            found.append(self._picture(sample, self._one(predictions), np.concatenate(drawings)))
+            prediction, whole = self._one(predictions), np.concatenate(drawings)
+            found.append(self._picture(sample, prediction, whole, cache.vocabulary(samples)))
         return found
 
     def _one(self, predictions: Sequence[Any]) -> Any:
@@ -150,18 +151,20 @@ class Reopened:
             said: Any = int(statistics.columns["predicted"][row])
         else:
             said = evaluation.ask(predictor, sample, self.cell.name("task"), self.cell.seed, vocabulary)
-        picture = self._picture(sample, said, None)
+        picture = self._picture(sample, said, None, vocabulary)
         if self.bench.work.build("task", self.cell).truth != "class":
             return picture
         return {**picture, **{part: vocabulary[picture[part]] for part in ("truth", "prediction")}}
 
-    def _picture(self, sample: Sample, prediction: Any, drawing: np.ndarray | None) -> dict[str, Any]:
+    def _picture(
+        self, sample: Sample, prediction: Any, drawing: np.ndarray | None, vocabulary: Sequence[str]
+    ) -> dict[str, Any]:
         prediction = np.asarray(prediction.cpu()) if isinstance(prediction, torch.Tensor) else prediction
         task = self.bench.work.build("task", self.cell)
         shown = {}
         if hasattr(task, "picture"):
             both = {"truth": sample.truth, "prediction": prediction}
-            shown = {"shown": {name: task.picture(answer, sample.image) for name, answer in both.items()}}
+            shown = {"shown": {name: task.picture(answer, sample.image, vocabulary) for name, answer in both.items()}}
         return {
             **shown,
             "id": sample.id,

@@ -179,7 +179,7 @@ class DepthTask:
         joined = lower_median(maps) if found[0].space == "metric" else ensemble(maps)[0]
         return Depth(joined, found[0].space)
 
-    def picture(self, answer: Any, photo: np.ndarray) -> np.ndarray:
+    def picture(self, answer: Any, photo: np.ndarray, vocabulary: Sequence[str] = ()) -> np.ndarray:
         """A truth or a prediction (H, W) in colours, (H, W, 3) uint8: near is red, far violet, unknown black."""
         return depth_files.picture(_depth(answer, "an answer", None))
 

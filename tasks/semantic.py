@@ -145,7 +145,7 @@ class Semantic:
         """The judge under these settings (see Settings). Raises UnknownName, BadOption, BadData for the vocabulary."""
         return Evaluator(Settings.read(protocol), vocabulary)
 
-    def picture(self, answer: Any, photo: np.ndarray) -> np.ndarray:
+    def picture(self, answer: Any, photo: np.ndarray, vocabulary: Sequence[str] = ()) -> np.ndarray:
         """A class map (h, w) over a photograph (H, W, 3) uint8 in grey; unlabelled pixels are the photograph's own.
 
         Grey, because a coloured object would mix with the colour of its class into that of another.

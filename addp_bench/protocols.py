@@ -57,6 +57,7 @@ class Evaluator(Protocol):
     """Scores predictions of one task under one protocol. Meets predictions and truths, never a model."""
 
     metrics: Sequence[Metric]  # the first is the headline
+    # *Optional* `uses_truth` True: the truth decides which predictions count, and tables mark every row judged so.
 
     def drawing_size(self, sample: Sample) -> tuple[int, int] | None:
         """(H, W) to which a drawing and its photograph are resized, bilinearly, before decoding; None leaves them."""
@@ -389,7 +390,8 @@ class Predictor(Protocol):
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
         """A prediction for one sample of a task.
 
-        *Optional* `bind(task, name) -> Predictor`, called once before it is asked: gives the predictor for a task.
+        *Optional* `tasks`: names of those it has an answer for; without it, all. *Optional* `bind(task, name) ->
+        Predictor`, called once before it is asked: gives the predictor for a task.
         `uses_truth` (*optional*, default False) marks those that look: True, or the names of the tasks in which they
         do. Others find nothing among the sample's hints but, where its labels index classes, the "vocabulary" of their
         names. `random` (*optional*, default True): whether the generator can change an answer; where it cannot, seeds

@@ -28,7 +28,7 @@ from addp_bench.training import Trainer, train
 if TYPE_CHECKING:
     import pluggy
 
-    from addp_bench.protocols import DenoisingModel, Metric, Predictor, Samples
+    from addp_bench.protocols import DenoisingModel, Evaluator, Predictor, Samples
     from addp_bench.registry import Registry
 
 
@@ -226,7 +226,7 @@ class Work:
                     predictor, samples, count, cell.name("task"), cell.seed, evaluator, tell
                 )
         write_bytes(folder / STATISTICS, scores.statistics.packed())
-        write_json(folder / "result.json", {**self._result(stage, cell, evaluator.metrics, scores), **more})
+        write_json(folder / "result.json", {**self._result(stage, cell, evaluator, scores), **more})
 
     def _reading(self, stage: Stage, cell: Cell, timesteps: Sequence[int], evaluator: Any) -> int:
         headline = evaluator.metrics[0]
@@ -246,7 +246,7 @@ class Work:
         sources = sources_of(cell["weights"].options.get("from")) or [""] * max(1, len(cell.mixture))
         return averaged([read_contribution(Path(s) if is_file(s) else next(measured)) for s in sources])
 
-    def _result(self, stage: Stage, cell: Cell, metrics: Sequence[Metric], scores: evaluation.Scores) -> dict[str, Any]:
+    def _result(self, stage: Stage, cell: Cell, evaluator: Evaluator, scores: evaluation.Scores) -> dict[str, Any]:
         answers = stage if cell.probes else stage.inputs[0]
         taught = self._taught(answers.input("train"), cell) if cell.denoises else None
         choices = _choices(cell, answers, taught)
@@ -258,10 +258,10 @@ class Work:
             choices,
             stage.spec["protocol"],
             self.build("dataset", cell).card().fingerprint,
-            metrics,
+            evaluator.metrics,
             scores,
             taught,
-            self._truthful(cell, stage.spec["protocol"]["settings"]),
+            self._truthful(cell, evaluator, stage.spec["protocol"]["settings"]),
         )
 
     def _taught(self, stage: Stage, cell: Cell) -> outcome.Taught:
@@ -276,11 +276,13 @@ class Work:
             log["samples"], log["steps"], fingerprint, timesteps["mass"], measured.to_json() if measured else None
         )
 
-    def _truthful(self, cell: Cell, protocol: Mapping[str, Any]) -> list[str]:
-        """Kinds whose plugin looked at the truth, and "protocol" where it told which classes to ask for."""
+    def _truthful(self, cell: Cell, evaluator: Evaluator, protocol: Mapping[str, Any]) -> list[str]:
+        """Kinds whose plugin looked at the truth, and "protocol" where it told which classes to ask for, or its judge
+        lets the truth change what was predicted."""
         entries = ((kind, self.registry.get(kind, c.name)) for kind, c in cell.choices.items())
         found = [kind for kind, entry in entries if evaluation.looks(entry.factory, cell.name("task"))]
-        return found + ["protocol"] * (cell.denoises and protocol.get("class_list") == "present")
+        told = cell.denoises and protocol.get("class_list") == "present"
+        return found + ["protocol"] * (told or getattr(evaluator, "uses_truth", False))
 
 
 def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[str, Any]:

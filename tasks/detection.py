@@ -160,6 +160,7 @@ class Evaluator:
 
     def __init__(self, settings: Settings, vocabulary: Sequence[str] = ()) -> None:
         self.settings, self.vocabulary = settings, vocabulary
+        self.uses_truth = settings.oracle_iou is not None  # predictions are dropped by it
         one, few, most = settings.max_dets
         mean = 100 if 100 in settings.max_dets else most
         compat = settings.oracle_iou is not None

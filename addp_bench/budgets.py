@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from addp_bench.errors import BadOption, unknown
 from addp_bench.spec import Request
 from addp_bench.types import Budget
 
+if TYPE_CHECKING:
+    from addp_bench.probing import Reading
+
 COMPARED = ("sampling_steps", "extra_steps")  # numbers that tables show beside each other within one budget
+PROBED = ("train_samples", "limit", "stats_samples")  # numbers of a budget that matter to a probe
 UNTRAINED = Budget("untrained", 0, 0, 0.0, 0, 0, None, 0, 0.0, 0)
 
 
@@ -47,3 +51,12 @@ def budget_of(request: Request, model: str, model_class: Any) -> Budget:
             "never fall; say a smaller --warmup"
         )
     return budget
+
+
+def budget_of_probe(request: Request, model: str, model_class: Any, reading: Reading) -> Budget:
+    """Of the model's budget the samples; the training is that of the linear layer, which the task's options say."""
+    numbers = {name: value for name, value in request.overrides.items() if name in PROBED}
+    budget = budget_of(dataclasses.replace(request, overrides=numbers), model, model_class)
+    samples = {name: getattr(budget, name) for name in PROBED}
+    head = {name: getattr(reading, name) for name in ("epochs", "batch_size", "lr")}
+    return dataclasses.replace(UNTRAINED, name=budget.name, **samples, **head)

@@ -57,7 +57,7 @@ class Turns:
     def __init__(self, shares: Sequence[float], size: int) -> None:
         self.size, self.sources = size, len(shares)
         ends = np.cumsum(shares)[:-1] / np.sum(shares)
-        self._ends = np.array([int(end * 2.0**64) for end in ends], np.uint64)
+        self._ends = np.array([min(int(end * 2.0**64), 2**64 - 1) for end in ends], np.uint64)
         self._before = np.zeros((1, self.sources), np.int64)  # (steps + 1, sources): places filled before each step
 
     def places(self, step: int) -> list[range]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from addp_bench.budgets import UNTRAINED, budget_of, mistakes
+from addp_bench.budgets import PROBED, UNTRAINED, budget_of, budget_of_probe, mistakes
 from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
 from addp_bench.legality import Illegal, check_judged, check_probe, check_sense
@@ -24,7 +24,7 @@ from addp_bench.spec import Choice, Request
 from addp_bench.types import Budget
 
 if TYPE_CHECKING:
-    from addp_bench.probing import Reading
+    pass
 
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
 PRECISIONS = ("fp32", "bf16")
@@ -317,6 +317,9 @@ def _cell(
         raise unknown(f"protocol of {task_choice.name}", protocol, task.protocols())
 
     if not model_class.denoises:
+        if task_choice.name not in getattr(model_class, "tasks", (task_choice.name,)):
+            answered = ", ".join(model_class.tasks)
+            raise Illegal(f"model {model_choice.name} has no answer for task {task_choice.name}; it has for {answered}")
         if hasattr(model_class, "card"):
             cards.model(model_choice)  # or says what is missing
         if task.reads == "features":  # whose options say how a network is read
@@ -338,7 +341,7 @@ def _cell(
     if task.reads == "features":
         check_probe(choices, transform, chosen.get("weights"), task, card.layers, registry, force=request.force)
         reading = task.reading()
-        budget = _budget_of_probe(request, model_choice.name, model_class, reading)
+        budget = budget_of_probe(request, model_choice.name, model_class, reading)
         cell = Cell(choices, (), splits, protocol, budget, seed, request.sampling_seed, trained_on)
         cell = dataclasses.replace(cell, precision=request.precision, denoises=False, transform=transform, probes=True)
         if request.train_split is not None and not request.force:
@@ -407,15 +410,3 @@ def _require_apart(cell: Cell, stats: str, cards: Cards) -> None:
                 f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
                 f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
             )
-
-
-def _budget_of_probe(request: Request, model: str, model_class: Any, reading: Reading) -> Budget:
-    """Of the model's budget the samples; the training is that of the linear layer, which the task's options say."""
-    numbers = {name: value for name, value in request.overrides.items() if name in PROBED}
-    budget = budget_of(dataclasses.replace(request, overrides=numbers), model, model_class)
-    samples = {name: getattr(budget, name) for name in PROBED}
-    head = {name: getattr(reading, name) for name in ("epochs", "batch_size", "lr")}
-    return dataclasses.replace(UNTRAINED, name=budget.name, **samples, **head)
-
-
-PROBED = ("train_samples", "limit", "stats_samples")  # numbers of a budget that matter to a probe

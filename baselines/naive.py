@@ -30,6 +30,7 @@ class Constant:
     """
 
     denoises: ClassVar[bool] = False
+    tasks: ClassVar[Collection[str]] = ("ris", "depth", "semantic", "detection", "probe")
     uses_truth: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
@@ -60,6 +61,7 @@ class RandomObject:
     the names, where nothing is looked at."""
 
     denoises: ClassVar[bool] = False
+    tasks: ClassVar[Collection[str]] = ("ris", "depth", "semantic", "detection", "probe")
     uses_truth: ClassVar[Collection[str]] = ("ris", "semantic", "detection")
     random: ClassVar[bool] = True
 
@@ -87,6 +89,7 @@ class LargestObject:
     """The object of which most pixels are seen; of equals the first."""
 
     denoises: ClassVar[bool] = False
+    tasks: ClassVar[Collection[str]] = ("ris", "detection")
     uses_truth: ClassVar[bool] = True
     random: ClassVar[bool] = False
 
@@ -132,6 +135,7 @@ class Mean:
     """
 
     denoises: ClassVar[bool] = False
+    tasks: ClassVar[Collection[str]] = tuple(LEARNT)
     uses_truth: ClassVar[bool] = False
     random: ClassVar[bool] = False
 

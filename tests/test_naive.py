@@ -9,7 +9,10 @@ from addp_bench.baselines import naive
 from addp_bench.baselines.naive import Constant, LargestObject, RandomObject, Truth
 from addp_bench.errors import BadData, UnknownName
 from addp_bench.evaluation import ask, looks
+from addp_bench.loading import load
 from addp_bench.registry import Registry
+from addp_bench.resolve import resolve
+from addp_bench.spec import Request
 from addp_bench.statistics import columns_of
 from addp_bench.tasks.detection import Detection
 from addp_bench.tasks.refcoco import RefCoco
@@ -137,3 +140,28 @@ def test_on_photographs_they_stand_in_the_order_of_what_they_know(tmp_path):
     assert 0.0 < miou["random"] < 0.6
     assert 0.0 < miou["largest"] < 0.6
     assert miou["truth"] == 1.0
+
+
+def test_who_has_no_answer_for_a_task_is_impossible_while_planning():
+    registry = load().registry
+    found = resolve(Request(axes={"task": ["semantic"], "model": ["largest_object", "constant"]}), registry)
+    assert [cell.name("model") for cell in found.cells] == ["constant"]
+    assert found.impossible == [
+        ("semantic · largest_object", "model largest_object has no answer for task semantic; it has for ris, detection")
+    ]
+
+
+@pytest.mark.parametrize("name", ["constant", "random", "largest_object", "mean"])
+def test_the_tasks_that_are_announced_are_those_that_are_answered(name):
+    """Whatever else goes wrong with a sample that holds nothing, its task is known."""
+    made = load().registry.build("model", name)
+    for task in ("ris", "depth", "semantic", "detection", "probe", "matting"):
+        sample = Sample("a", "a", SAMPLE.image, SAMPLE.truth, "it", {"vocabulary": ("a", "b")})
+        known = True
+        try:
+            made.learn([sample], 1, task) if name == "mean" else made.predict(sample, task, np.random.default_rng(0))
+        except UnknownName:
+            known = False
+        except Exception:
+            pass
+        assert known == (task in made.tasks), task

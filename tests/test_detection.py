@@ -347,3 +347,12 @@ def test_pictures_have_boxes_and_names_on_the_photograph():
     )
     assert np.array_equal(TASK.picture(objects(), PHOTO), PHOTO)
     TASK.picture(detections(([-20, -10, 300, 5], 1.0), ([99.9, 99.9, 0, 0], 0.2)), PHOTO)
+
+
+@pytest.mark.parametrize("protocol, told", [("instructcv_compat", ["protocol"]), ("tabletop_detection", [])])
+def test_a_row_says_that_its_judge_let_the_truth_drop_predictions(shell, tmp_path, protocol, told):
+    asked = ("--task", "detection", "--model", "constant", "--protocol", protocol, "--limit", "2")
+    code, out, err = shell("run", *asked, "--runs", tmp_path, "--json")
+    assert code == 0, err
+    (record,) = json.loads(out)["records"]
+    assert record["result"]["uses_truth"] == told

@@ -138,8 +138,8 @@ def test_maps_of_other_sizes_meet_by_the_nearest_pixel_and_answers_are_of_the_ph
 def test_a_mean_of_nothing_and_of_another_task_is_refused():
     with pytest.raises(BadData, match="no pixel of the first 2"):
         Mean().learn([room([[0, 0]])] * 2, 2, "depth")
-    with pytest.raises(UnknownName, match="probe"):
-        Mean().learn([], 0, "probe")
+    with pytest.raises(UnknownName, match="ris"):
+        Mean().learn([], 0, "ris")
     with pytest.raises(ValueError, match="got 0"):
         Mean(samples=0)
 

@@ -58,6 +58,8 @@ class Evaluator(Protocol):
 
     metrics: Sequence[Metric]  # the first is the headline
     # *Optional* `uses_truth` True: the truth decides which predictions count, and tables mark every row judged so.
+    # *Optional* `deviates`: a promise of `checks.metric` that is broken on purpose -> what is done, and after whom. Its
+    # metrics have ids that theory does not know.
 
     def drawing_size(self, sample: Sample) -> tuple[int, int] | None:
         """(H, W) to which a drawing and its photograph are resized, bilinearly, before decoding; None leaves them."""

@@ -118,6 +118,11 @@ PROTOCOLS = {
     "nyuv2_instructcv_compat": Settings("none", instructcv=True),
 }
 
+DEVIATES = {
+    "an error at any depth costs": "a pixel counts where the whole metres of truth and answer are both odd, all others "
+    "as if without error (InstructCV, evaluate/evaluate_depes.py)"
+}
+
 
 class DepthTask:
     """Depth in metres along the optical axis, (H, W) float32, 0 where unknown.
@@ -225,6 +230,7 @@ class Evaluator:
         if settings.alignment != "none":
             names.append("negative_scale")
         self._errors = instructcv_errors if settings.instructcv else errors
+        self.deviates = DEVIATES if settings.instructcv else {}
         self.metrics: Sequence[Summed] = metrics([*names, "skipped"])
 
     def drawing_size(self, sample: Sample) -> tuple[int, int] | None:

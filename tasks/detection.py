@@ -77,6 +77,12 @@ PROTOCOLS = {
     "instructcv_compat": Settings((100, 300, 1000), "constant", "objects", "box", 0.5),
 }
 
+DEVIATES = {
+    "a false alarm costs": "boxes that overlap no true one are dropped before COCO's evaluation (InstructCV, "
+    "evaluate/Evaluate_AR.py)",
+    "tells answers apart": "no false alarm is left, so the precision of any answer is 1",
+}
+
 
 class Detection:
     """Detection: every object of the classes asked for, as a box with its class.
@@ -161,6 +167,7 @@ class Evaluator:
     def __init__(self, settings: Settings, vocabulary: Sequence[str] = ()) -> None:
         self.settings, self.vocabulary = settings, vocabulary
         self.uses_truth = settings.oracle_iou is not None  # predictions are dropped by it
+        self.deviates = DEVIATES if settings.oracle_iou is not None else {}
         one, few, most = settings.max_dets
         mean = 100 if 100 in settings.max_dets else most
         compat = settings.oracle_iou is not None

@@ -19,7 +19,7 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["plugin", "data", "encoding", "model"]))
+@click.argument("what", type=click.Choice(["plugin", "data", "encoding", "model", "metric"]))
 @click.argument("name", metavar="NAME[:OPTION=VALUE...]")
 @click.option("--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through.")
 @click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
@@ -56,7 +56,8 @@ def check(
     `plugin` takes KIND=NAME: every promise of its kind, on small numbers; exit code 3 when one is broken.
     `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `model`: the same, read off
     cells that were finished with it; those that are missing are named with the command that makes them. `encoding`: the
-    best score any model could reach: truth, drawn, through the codec, read back.
+    best score any model could reach: truth, drawn, through the codec, read back. `metric` takes an id, TASK.ID or all:
+    what planted answers score under every protocol beside what theory says; exit code 3 when a number differs.
 
     \b
     Examples:
@@ -65,6 +66,8 @@ def check(
       addp-bench check model tiny --runs runs
       addp-bench check encoding red_mask --codec tiny
       addp-bench check encoding depth_gray --task depth --protocol tabletop_depth_metric
+      addp-bench check metric oiou
+      addp-bench check metric all
     """
     registry = load_plugins(plugin, no_plugin, strict_plugins).registry
     if what == "plugin":
@@ -75,6 +78,10 @@ def check(
         from addp_bench import records
 
         return _promises("model", registry.build("model", name), (records.load_all(runs.absolute()).records,), json)
+    if what == "metric":
+        from addp_bench.cli import theory
+
+        return 0 if theory.metrics(registry, name, json) else FAILED
     _encoding(registry, name, codec, task, dataset, split, protocol, limit, json)
     return 0
 

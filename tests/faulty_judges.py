@@ -1,0 +1,455 @@
+"""Judges with one fault each, as tasks of a stranger's plugin: `check metric` must find every one.
+
+Three are published: the parity mask of depth and the filter by truth in InstructCV's evaluation, and pycocotools with
+ids that count from 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from addp_bench.errors import BadPrediction
+from addp_bench.hookspecs import hookimpl
+from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
+from addp_bench.tasks import depth, detection, probe, ris, semantic
+from addp_bench.tasks.depth_metrics import errors
+from addp_bench.types import UNLABELLED, Classified, Depth, Detections
+
+FAULTS: dict[str, Callable[..., Any]] = {}  # name of a task -> a class of task that judges so
+
+
+def fault(task: type, settings: dict[str, Any]) -> Callable[[Any], Any]:
+    """Registers a task whose only protocol is judged by the class below."""
+
+    def made(judge: Any) -> Any:
+        class Faulty(task):
+            def protocols(self):
+                return {"faulty": settings}
+
+            def evaluator(self, protocol, vocabulary=()):
+                return judge(protocol, vocabulary)
+
+        Faulty.__doc__ = judge.__doc__
+        FAULTS[judge.__name__.lower()] = Faulty
+        return judge
+
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ depth
+
+METRIC = {"alignment": "none"}
+ALIGNED = {"alignment": "least_square", "clip_min": 1e-3, "clip_max": 10.0}
+
+
+class DepthJudge(depth.Evaluator):
+    def __init__(self, protocol, vocabulary):
+        super().__init__(depth.Settings.read(protocol))
+
+
+def odd(p, g):
+    """InstructCV: where the whole metres are not both odd there is no error."""
+    kept = (np.trunc(p).astype(int) & np.trunc(g).astype(int) & 1) == 1
+    return errors(np.where(kept, p, g), g)
+
+
+@fault(depth.DepthTask, METRIC)
+class OddMetres(DepthJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._errors = odd
+
+
+@fault(depth.DepthTask, ALIGNED)
+class OddMetresAligned(OddMetres):
+    pass
+
+
+@fault(depth.DepthTask, METRIC)
+class OddMetresOwnNames(OddMetres):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.metrics = [dataclasses.replace(m, id=f"{m.id}_odd") for m in self.metrics]
+
+
+@fault(depth.DepthTask, METRIC)
+class OddMetresExcused(OddMetres):
+    """Declares the fault, and calls its numbers by known names all the same."""
+
+    deviates = {"an error at any depth costs": "as InstructCV"}  # noqa: RUF012
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.deviates = OddMetresExcused.deviates
+
+
+@fault(depth.DepthTask, METRIC)
+class DeclaresWhatItKeeps(DepthJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.deviates = {"order of samples does not matter": "they say so"}
+
+
+@fault(depth.DepthTask, METRIC)
+class LooseDelta(DepthJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._errors = lambda p, g: {
+            **errors(p, g), **{f"delta{k}": float((np.maximum(p / g, g / p) <= 1.25**k).mean()) for k in (1, 2, 3)}
+        }  # fmt: skip
+
+
+@fault(depth.DepthTask, METRIC)
+class Pooled(DepthJudge):
+    """A mean over all pixels."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.metrics = [
+            RatioOfSums(id="absrel", label="x", higher_is_better=False, numerator="total", denominator="valid")
+        ]
+
+    def statistics(self, sample, prediction):
+        row = super().statistics(sample, prediction)
+        return {"total": row["absrel"] * row["valid"], "valid": row["valid"]}
+
+
+@fault(depth.DepthTask, METRIC)
+class NaturalLogarithm(DepthJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._errors = lambda p, g: {**errors(p, g), "log10": errors(p, g)["log10"] * math.log(10)}
+
+
+@fault(depth.DepthTask, ALIGNED)
+class NoShift(DepthJudge):
+    """Solves for a scale alone."""
+
+    def statistics(self, sample, prediction):
+        p, g = np.asarray(getattr(prediction, "values", prediction), float), np.asarray(sample.truth, float)
+        if p.shape == g.shape and np.isfinite(p).all() and (g > 0).any():
+            p = p * (p * g)[g > 0].sum() / np.square(p)[g > 0].sum()
+            return depth.Evaluator(dataclasses.replace(self.settings, alignment="none")).statistics(sample, p)
+        return super().statistics(sample, prediction)
+
+
+@fault(depth.DepthTask, METRIC)
+class NothingIsPerfect(DepthJudge):
+    """A photograph of which nothing is known has no error."""
+
+    def statistics(self, sample, prediction):
+        row = super().statistics(sample, prediction)
+        return {name: 0.0 if math.isnan(value) else value for name, value in row.items()}
+
+
+@fault(depth.DepthTask, METRIC)
+class SwallowsNaN(DepthJudge):
+    def statistics(self, sample, prediction):
+        if isinstance(prediction, Depth):
+            prediction = Depth(np.nan_to_num(prediction.values), prediction.space)
+        return super().statistics(sample, prediction)
+
+
+@fault(depth.DepthTask, METRIC)
+class NamesNoSample(DepthJudge):
+    def statistics(self, sample, prediction):
+        try:
+            return super().statistics(sample, prediction)
+        except BadPrediction:
+            raise BadPrediction("a prediction cannot be scored") from None
+
+
+@fault(depth.DepthTask, METRIC)
+class UpsideDown(DepthJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        first, *others = self.metrics
+        self.metrics = [dataclasses.replace(first, higher_is_better=True), *others]
+
+
+@fault(depth.DepthTask, METRIC)
+class CountsNothing(DepthJudge):
+    """Resamples are all the whole split."""
+
+    def __init__(self, *given):
+        class Deaf(MeanOf):
+            def value(self, statistics, counts=None):
+                return super().value(statistics)
+
+        super().__init__(*given)
+        self.metrics = [Deaf(**dataclasses.asdict(m)) for m in self.metrics]
+
+
+@fault(depth.DepthTask, METRIC)
+class Drifts(DepthJudge):
+    """Whoever is judged later is judged more mildly."""
+
+    seen = 0
+
+    def statistics(self, sample, prediction):
+        row = super().statistics(sample, prediction)
+        self.seen += 1
+        return {**row, "rmse": row["rmse"] / (1 + 0.001 * self.seen)}
+
+
+# ------------------------------------------------------------------------------------------------ masks
+
+ORIGINAL = {"eval_size": "original"}
+
+
+class MaskJudge(ris.Evaluator):
+    def __init__(self, protocol, vocabulary):
+        super().__init__(ris.Settings.read(protocol))
+
+
+@fault(ris.Ris, ORIGINAL)
+class WidthFirst(MaskJudge):
+    """Resizes to (width, height) where (height, width) is expected, as InstructCV does with its truths."""
+
+    def _size(self, sample):
+        return super()._size(sample)[::-1]
+
+    def drawing_size(self, sample):
+        return sample.image.shape[:2]
+
+
+@fault(ris.Ris, ORIGINAL)
+class CountsInBytes(MaskJudge):
+    """Sums of uint8 that wrap."""
+
+    def statistics(self, sample, prediction):
+        row = super().statistics(sample, prediction)
+        return {**row, "intersection": row["intersection"] % 256, "union": row["union"] % 256}
+
+
+@fault(ris.Ris, ORIGINAL)
+class AboveTheThreshold(MaskJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.metrics = [
+            dataclasses.replace(m, inclusive=False) if isinstance(m, ShareAtLeast) else m for m in self.metrics
+        ]
+
+
+@fault(ris.Ris, ORIGINAL)
+class MeanForOverall(MaskJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.metrics = [MeanOf(id="oiou", label="oIoU", column="iou"), *self.metrics[1:]]
+
+
+@fault(ris.Ris, ORIGINAL)
+class Epsilon(MaskJudge):
+    """(I + e) / (U + e): 1 where both are empty."""
+
+    def statistics(self, sample, prediction):
+        row = super().statistics(sample, prediction)
+        return {**row, "iou": (row["intersection"] + 1e-9) / (row["union"] + 1e-9)}
+
+
+# ------------------------------------------------------------------------------------------------ class maps
+
+
+class LabelJudge(semantic.Evaluator):
+    def __init__(self, protocol, vocabulary):
+        super().__init__(semantic.Settings.read(protocol), vocabulary)
+
+
+@fault(semantic.Semantic, ORIGINAL)
+class OverImages(LabelJudge):
+    """mIoU as a mean over photographs."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.settings = dataclasses.replace(self.settings, average="images")
+        self.metrics = [MeanOf(id="miou", label="mIoU", column="iou")]
+
+
+@fault(semantic.Semantic, ORIGINAL)
+class CountsAbsentClasses(LabelJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.metrics = [dataclasses.replace(m, empty=0.0) if m.id in ("miou", "macc") else m for m in self.metrics]
+
+
+@fault(semantic.Semantic, ORIGINAL)
+class UnknownIsAClass(LabelJudge):
+    def statistics(self, sample, prediction):
+        truth = np.where(sample.truth == UNLABELLED, 0, sample.truth)
+        return super().statistics(dataclasses.replace(sample, truth=truth), prediction)
+
+
+@fault(semantic.Semantic, ORIGINAL)
+class CastsToWholeNumbers(LabelJudge):
+    def statistics(self, sample, prediction):
+        return super().statistics(sample, np.nan_to_num(prediction).astype(np.int64))
+
+
+# ------------------------------------------------------------------------------------------------ boxes
+
+
+class BoxJudge(detection.Evaluator):
+    def __init__(self, protocol, vocabulary, **changes):
+        super().__init__(dataclasses.replace(detection.Settings.read(protocol), **changes), vocabulary)
+
+
+@fault(detection.Detection, {})
+class OracleFilter(BoxJudge):
+    """InstructCV: a box that overlaps no true one by more than a half is dropped before COCO's evaluation."""
+
+    def __init__(self, protocol, vocabulary):
+        super().__init__(protocol, vocabulary)
+        self.settings = dataclasses.replace(self.settings, oracle_iou=0.5)
+
+
+@fault(detection.Detection, {})
+class OracleFilterOwnNames(BoxJudge):
+    def __init__(self, protocol, vocabulary):
+        super().__init__(protocol, vocabulary, oracle_iou=0.5)
+        self.deviates = {}
+
+
+@fault(detection.Detection, {})
+class PlusOne(BoxJudge):
+    """Far edges belong to boxes."""
+
+    def statistics(self, sample, prediction):
+        one = np.array([0, 0, 1, 1])
+        truth = dataclasses.replace(sample.truth, xyxy=sample.truth.xyxy + one)
+        if isinstance(prediction, Detections):
+            prediction = dataclasses.replace(prediction, xyxy=prediction.xyxy + one)
+        return super().statistics(dataclasses.replace(sample, truth=truth), prediction)
+
+
+@fault(detection.Detection, {})
+class WorstFirst(BoxJudge):
+    def statistics(self, sample, prediction):
+        if isinstance(prediction, Detections):
+            prediction = dataclasses.replace(prediction, scores=-prediction.scores)
+        return super().statistics(sample, prediction)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CocoAP:
+    """AP by pycocotools of the boxes themselves. first_id: of annotations; first_class: of what was found."""
+
+    id: str = "ap"
+    label: str = "AP"
+    unit: str = "points"
+    higher_is_better: bool = True
+    version: int = 1
+    first_id: int = 1
+    first_class: int = 1
+
+    def value(self, statistics, counts=None):
+        if counts is None:
+            return np.asarray(self.of(statistics, np.ones(len(statistics["found"]))))
+        return np.array([self.of(statistics, times) for times in np.asarray(counts)])
+
+    def of(self, statistics, times):
+        images, truths, found = [], [], []
+        for i, n in enumerate(times.astype(int)):
+            some = np.array([i])
+            for _ in range(n):
+                image = len(images) + 1
+                images.append({"id": image})
+                for x, y, w, h, label, crowd, area in statistics["there"][some].values.reshape(-1, 7).tolist():
+                    one = {"id": self.first_id + len(truths), "image_id": image, "category_id": int(label) + 1}
+                    truths.append(one | {"bbox": [x, y, w, h], "iscrowd": int(crowd), "area": area})
+                for x, y, w, h, label, score in statistics["found"][some].values.reshape(-1, 6).tolist():
+                    one = {"image_id": image, "category_id": int(label) + self.first_class, "bbox": [x, y, w, h]}
+                    found.append(one | {"score": score})
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO()
+            coco.dataset = {"images": images, "annotations": truths, "categories": [{"id": k} for k in range(4)]}
+            coco.createIndex()
+            results = coco.loadRes(found) if found else COCO()
+            if not found:
+                results.dataset = {**coco.dataset, "annotations": []}
+                results.createIndex()
+            judge = COCOeval(coco, results, "bbox")
+            judge.evaluate()
+            judge.accumulate()
+            judge.summarize()
+        return judge.stats[0] if judge.stats[0] >= 0 else math.nan
+
+
+@fault(detection.Detection, {})
+class IdsFromOne(detection.Evaluator):
+    """No fault: another implementation."""
+
+    ap = CocoAP()
+
+    def __init__(self, protocol, vocabulary):
+        super().__init__(detection.Settings.read(protocol), vocabulary)
+        self.metrics = [self.ap]
+
+    def statistics(self, sample, prediction):
+        super().statistics(sample, prediction)  # refuses what is none
+
+        def rows(one, *columns):
+            boxes = np.concatenate([one.xyxy[:, :2], one.xyxy[:, 2:] - one.xyxy[:, :2]], axis=1)
+            return np.column_stack([boxes, one.labels, *columns]).ravel().astype(float)
+
+        there = sample.truth
+        return {"there": rows(there, there.crowd, there.area), "found": rows(prediction, prediction.scores)}
+
+
+@fault(detection.Detection, {})
+class IdsFromZero(IdsFromOne):
+    """COCOeval takes the match with an object whose id is 0 for none."""
+
+    ap = CocoAP(first_id=0)
+
+
+@fault(detection.Detection, {})
+class ClassesFromZero(IdsFromOne):
+    """Classes of what was found count from 0, those of the truth from 1."""
+
+    ap = CocoAP(first_class=0)
+
+
+# ------------------------------------------------------------------------------------------------ classes
+
+
+class ClassJudge(probe.Evaluator):
+    def __init__(self, protocol, vocabulary):
+        super().__init__(protocol["top"], vocabulary)
+
+
+@fault(probe.Probe, {"top": 5})
+class LastOfEquals(ClassJudge):
+    def _order(self, sample, prediction):
+        flipped = Classified(np.asarray(prediction.scores)[:, ::-1])
+        return len(self.vocabulary) - 1 - super()._order(sample, flipped)
+
+
+@fault(probe.Probe, {"top": 5})
+class FourForFive(ClassJudge):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.top = 4
+
+
+@fault(probe.Probe, {"top": 5})
+class AnyDraw(ClassJudge):
+    """Right where one of the noise draws is."""
+
+    def statistics(self, sample, prediction):
+        row = super().statistics(sample, prediction)
+        return {**row, "correct": math.ceil(row["correct"])}
+
+
+@hookimpl
+def addp_bench_register(registry):
+    for name, task in FAULTS.items():
+        registry.add("task", name, task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,47 @@ def test_the_twelve_numbers_are_those_of_pycocotools(seed):
         np.testing.assert_allclose(twelve(columns(photographs)), theirs, rtol=0, atol=1e-12)
         undefined += np.isnan(theirs).sum()
     assert undefined > 0
+
+
+def degenerate(rng, classes):
+    """Photographs with boxes of no width, of one pixel, all alike, crowds alone, nothing there or nothing found."""
+    there, seen = photograph(rng, classes)
+    kind = rng.integers(5)
+    if kind == 0:
+        there = replace(there, crowd=np.ones(len(there.crowd), bool))
+    if kind == 1 and len(there.labels):
+        seen = replace(seen, xyxy=np.repeat(there.xyxy[:1], len(seen.xyxy), 0))
+    if kind == 2:
+        far = there.xyxy[:, :2] + rng.choice([0, 1], (len(there.labels), 2))
+        there = replace(there, xyxy=np.concatenate([there.xyxy[:, :2], far], 1), area=(far - there.xyxy[:, :2]).prod(1))
+        seen = detections(*(([*box[:2], 1, 1], rng.integers(3) / 2) for box in there.xyxy.tolist()))
+    if kind == 3:
+        seen = detections()
+    return there, seen
+
+
+def test_degenerate_photographs_are_judged_as_pycocotools_does_and_their_counts_are_its_matches():
+    rng = np.random.default_rng(8)
+    empty = 0
+    for _ in range(120):
+        classes = int(rng.integers(1, 4))
+        photographs = [degenerate(rng, classes) for _ in range(rng.integers(1, 6))]
+        made = columns(photographs)
+        np.testing.assert_allclose(twelve(made), reference(photographs, classes), rtol=0, atol=1e-12)
+        judged = [e for e in evaluated(photographs, classes).evalImgs if e and e["aRng"] == [0, 1e10]]
+        counts = np.zeros(3)  # right at an IoU of a half, found, there
+        for entry in judged:
+            counted = ~entry["dtIgnore"][0].astype(bool)
+            hits = (entry["dtMatches"][0] > 0) & counted
+            counts += hits.sum(), counted.sum(), (entry["gtIgnore"] == 0).sum()
+        empty += counts[1] == 0
+        right, found, there = counts
+        expected = [right / n if n else np.nan for n in (found, there, (found + there) / 2)]
+        ours = {m.id: float(m.value(made)) for m in JUDGE.metrics}
+        assert [ours[name] for name in ("precision50", "recall50", "f50")] == pytest.approx(expected, nan_ok=True)
+        assert not ours["ap_low"] > ours["ap"] + 1e-12
+        assert not ours["ap_high"] < ours["ap"] - 1e-12
+    assert empty > 10
 
 
 def test_more_detections_than_count_are_left_out_as_pycocotools_does():

@@ -46,6 +46,19 @@ def test_what_cannot_be_judged_is_refused_with_the_samples_name(prediction, word
         statistics(prediction)
 
 
+def test_one_pixel_that_is_no_number_is_enough_wherever_it_lies():
+    rng = np.random.default_rng(0)
+    for k in range(300):
+        size = tuple(rng.integers(1, 6, 2))
+        truth = rng.choice([0.0, 1.5, 4.0], size).astype(np.float32)  # often unknown, constant or one pixel
+        answer = rng.choice([0.0, 1.0, 2.5], size)
+        answer[tuple(rng.integers(size))] = rng.choice([np.nan, np.inf, -np.inf])
+        photograph = Sample(f"rooms/{k}", "r", np.zeros((*size, 3), np.uint8), truth)
+        space, alignment = [("metric", "none"), ("affine", "least_square"), ("metric", "median")][k % 3]
+        with pytest.raises(BadPrediction, match=f"sample rooms/{k}: the prediction holds NaN or infinity"):
+            statistics(Depth(answer, space), photograph, alignment=alignment)
+
+
 @pytest.mark.parametrize("space, fits", [
     ("metric", {"least_square", "least_square_disparity", "median", "none"}),
     ("affine", {"least_square"}),

@@ -188,6 +188,16 @@ def test_what_cannot_be_scored_is_refused_with_the_samples_name(prediction, word
         TASK.evaluator({}, ("cone", "ball")).statistics(sample(objects(B), "cat/7"), prediction)
 
 
+def test_one_number_that_is_none_is_enough_wherever_it_stands():
+    rng = np.random.default_rng(0)
+    for k in range(500):
+        found = raw([[0, 0, 5, 5]] * int(rng.integers(1, 5)))
+        spoilt = rng.choice([found.xyxy, found.scores[:, None]][k % 2].size)
+        ([found.xyxy, found.scores][k % 2].reshape(-1))[spoilt] = rng.choice([np.nan, np.inf])
+        with pytest.raises(BadPrediction, match=f"sample cat/{k}: the prediction has boxes or scores that are not fin"):
+            TASK.evaluator({}).statistics(sample([objects(B), objects()][k % 2], f"cat/{k}"), found)
+
+
 def truth(**changes):
     good = objects(B)
     return Objects(**{**{name: getattr(good, name) for name in ("xyxy", "labels", "crowd", "area", "size")}, **changes})

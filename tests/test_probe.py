@@ -82,6 +82,38 @@ def test_an_answer_that_is_none_is_refused_with_the_sample(prediction, words):
         judged([0], [prediction])
 
 
+def test_two_thousand_small_splits_agree_with_sorting_in_plain_python():
+    """Few values, so that scores tie; sometimes one class, all scores equal, or a class that is named."""
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        classes, top = int(rng.integers(1, 9)), int(rng.integers(2, 6))
+        truths = rng.integers(0, classes, rng.integers(1, 6)).tolist()
+        answers, first, near = [], [], []
+        for truth in truths:
+            if rng.random() < 0.2:
+                answers.append(int(rng.integers(classes)))
+                first.append(answers[-1] == truth)
+                near.append(answers[-1] == truth)
+                continue
+            scores = rng.integers(0, rng.integers(1, 4), (rng.integers(1, 4), classes)).astype(float)
+            answers.append(Classified(scores))
+            orders = [sorted(range(classes), key=lambda c, row=row: (-row[c], c)) for row in scores.tolist()]
+            first.append(sum(order[0] == truth for order in orders) / len(orders))
+            near.append(sum(truth in order[:top] for order in orders) / len(orders))
+        found = judged(truths, answers, "abcdefgh"[:classes], top)
+        assert found["top1"] == pytest.approx(sum(first) / len(first))
+        assert found.get(f"top{top}") == (pytest.approx(sum(near) / len(near)) if classes > top else None)
+
+
+def test_one_score_that_is_no_number_is_enough_wherever_it_stands():
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        scores = rng.integers(0, 2, (rng.integers(1, 4), 3)).astype(float)
+        scores[tuple(rng.integers(scores.shape))] = rng.choice([math.nan, math.inf, -math.inf])
+        with pytest.raises(BadPrediction, match="sample s: a class has a score that is not finite"):
+            judged([0], [Classified(scores)])
+
+
 def test_a_truth_that_is_no_class_is_refused_with_the_sample():
     with pytest.raises(BadData, match="sample s: its class is 3, and the split names 3 classes"):
         judged([3], [0])

@@ -163,6 +163,56 @@ def test_the_judge_agrees_with_a_pixel_by_pixel_one(seed):
         assert scores[f"pr{round(x * 100)}"] == pytest.approx(hits / 6)
 
 
+def degenerate(rng, shape):
+    """A mask that is often empty, full, or of one pixel."""
+    kind = rng.integers(5)
+    if kind < 2:
+        return np.full(shape, bool(kind))
+    if kind == 2:
+        return np.arange(shape[0] * shape[1]).reshape(shape) == rng.integers(shape[0] * shape[1])
+    return rng.random(shape) < rng.random()
+
+
+def test_two_thousand_small_splits_of_degenerate_masks_agree_with_counting_in_sets():
+    rng = np.random.default_rng(0)
+    silences = 0
+    for _ in range(2000):
+        shapes = [tuple(rng.integers(1, 5, 2)) for _ in range(rng.integers(1, 5))]
+        pairs = [(degenerate(rng, shape), degenerate(rng, shape)) for shape in shapes]
+        rule, silent = ([0, 1, "skip"][rng.integers(3)] for _ in range(2))
+        silent = None if rng.random() < 0.3 else silent
+        comparator = str(rng.choice([">=", ">"]))
+        scores, _ = judge(pairs, empty_empty=rule, no_target=silent, pr_comparator=comparator)
+        ious, inter, union, quiet = [], 0, 0, []
+        for truth, said in pairs:
+            g, p = set(np.flatnonzero(truth)), set(np.flatnonzero(said))
+            inter, union = inter + len(g & p), union + len(g | p)
+            here = rule if silent is None else silent
+            if g | p or here != "skip":
+                ious.append(Fraction(len(g & p), len(g | p)) if g | p else Fraction(here))
+            if not g:
+                quiet.append(not p)
+        silences += len(quiet)
+        expected = {"oiou": inter / union if union else math.nan, "n_acc": np.mean(quiet) if quiet else math.nan}
+        expected["miou"] = float(sum(ious) / len(ious)) if ious else math.nan
+        for tenth in range(5, 10):
+            passed = [iou > Fraction(tenth, 10) or (comparator == ">=" and iou == Fraction(tenth, 10)) for iou in ious]
+            expected[f"pr{tenth}0"] = sum(passed) / len(ious) if ious else math.nan
+        assert scores == pytest.approx(expected, nan_ok=True), pairs
+    assert silences > 500
+
+
+def test_one_pixel_that_is_no_number_is_enough_wherever_it_lies():
+    rng = np.random.default_rng(1)
+    evaluator = RIS.evaluator(RIS.protocols()["tabletop_ris"])
+    for k in range(500):
+        shape = tuple(rng.integers(1, 6, 2))
+        prediction = degenerate(rng, shape).astype(float)
+        prediction[tuple(rng.integers(shape))] = np.nan
+        with pytest.raises(BadPrediction, match=f"sample cat/{k}: the prediction holds NaN"):
+            evaluator.statistics(sample(degenerate(rng, shape), f"cat/{k}"), prediction)
+
+
 @pytest.mark.parametrize("old, new", [((7, 5), (512, 512)), ((480, 640), (512, 512)), ((33, 21), (4, 9))])
 def test_nearest_is_the_nearest_of_pillow_and_torch(old, new):
     mask = np.random.default_rng(0).random(old) < 0.5

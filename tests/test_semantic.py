@@ -109,7 +109,7 @@ def by_confusion(pairs, classes, zero):
             images.append(sum(shares) / len(shares))
     hit, true, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)[:classes]
     if not true.sum():
-        return dict.fromkeys(("miou", "macc", "aacc", "fwiou", "images"), nan)
+        return {**dict.fromkeys(("miou", "macc", "aacc", "fwiou", "images"), nan), "each": [nan] * classes}
     with np.errstate(invalid="ignore"):
         iou, acc = hit / (true + said - hit), hit / true
     mean = (lambda x: np.nan_to_num(x).mean()) if zero else np.nanmean
@@ -119,6 +119,7 @@ def by_confusion(pairs, classes, zero):
         "aacc": hit.sum() / true.sum(),
         "fwiou": np.nansum(true * iou) / true.sum(),
         "images": sum(images) / len(images),
+        "each": iou.tolist(),
     }
 
 
@@ -131,13 +132,15 @@ def test_two_thousand_small_splits_agree_with_a_pixel_by_pixel_judge():
         for _ in range(int(rng.integers(1, 4))):
             shape = tuple(rng.integers(1, 5, 2))
             there = rng.choice(labels, rng.integers(1, len(labels) + 1), replace=False)  # some classes are absent
-            pairs.append((rng.choice(there, shape), rng.choice([*labels, 9, -3], shape)))
+            said = rng.choice([*labels, 9, -3], shape if rng.random() < 0.7 else ())  # or one class everywhere
+            pairs.append((rng.choice(there, shape), np.broadcast_to(said, shape)))
         zero = bool(rng.integers(2))
         expected = by_confusion(pairs, classes, zero)
         names = FOUR[:classes] if classes < 5 else (*FOUR, "sea")
         scores, _ = judge(pairs, "csail" if zero else "ade20k", names)
         for name in ("miou", "macc", "aacc", "fwiou"):
             assert scores[name] == pytest.approx(expected[name], nan_ok=True), (name, pairs)
+        assert ious(scores, names) == pytest.approx(expected["each"], nan_ok=True), pairs
         images, _ = judge(pairs, vocabulary=names, average="images")
         assert images["miou_images"] == pytest.approx(expected["images"], nan_ok=True)
         for truth, said in pairs:

@@ -82,7 +82,7 @@ class Index:
         items, rows = [], []
         for s in range(count):
             places.setdefault(samples.image_ids[s], len(places))
-            if isinstance(samples, OnlyPresent):
+            if isinstance(samples, OnlySome):
                 said = samples[s]
             else:
                 said = Sample(samples.ids[s], samples.image_ids[s], NO_IMAGE, None, samples.text(s))
@@ -213,15 +213,15 @@ def make(
     index.write(folder)
 
 
-class OnlyPresent:
-    """A split of which every sample is asked only for the classes in its truth: what an oracle knows.
+class OnlySome:
+    """A split of which every sample is asked only for some of the classes, such as those in its truth.
 
-    present(truth): the labels in a truth. A sample that holds none of the classes is asked for the first, so that it is
+    wanted(sample): their labels. A sample of which none of these can be asked for is asked for the first, so that it is
     judged too.
     """
 
-    def __init__(self, samples: Samples, present: Callable[[Any], Collection[int]]) -> None:
-        self.samples, self.present = samples, present
+    def __init__(self, samples: Samples, wanted: Callable[[Sample], Collection[int]]) -> None:
+        self.samples, self.wanted = samples, wanted
         self.ids, self.image_ids, self.text = samples.ids, samples.image_ids, samples.text
         self.vocabulary = vocabulary(samples)
 
@@ -232,15 +232,15 @@ class OnlyPresent:
         return self.samples[index]
 
     def among(self, asked: Sequence[Query], sample: Sample) -> Sequence[Query]:
-        """Those of the queries that ask for a class in the sample's truth."""
-        present = self.present(sample.truth)
-        return [query for query in asked if query.label in present] or asked[:1]
+        """Those of the queries that ask for a class that is wanted."""
+        wanted = self.wanted(sample)
+        return [query for query in asked if query.label in wanted] or asked[:1]
 
 
 def queries(encoding: Encoding, sample: Sample, samples: Samples) -> Sequence[Query]:
     """What an encoding asks for a sample, which it sees without truth and hints."""
     asked = encoding.queries(replace(sample, truth=None, hints={}), vocabulary(samples))
-    return samples.among(asked, sample) if isinstance(samples, OnlyPresent) else asked
+    return samples.among(asked, sample) if isinstance(samples, OnlySome) else asked
 
 
 def vocabulary(samples: Samples) -> Sequence[str]:

@@ -78,7 +78,8 @@ class Task(Protocol):
     # Type of the truth of a sample; encodings, corruptions and transforms name theirs alike. "mask" (H, W) bool ·
     # "depth" (H, W) float32 metres, 0 where unknown · "labels" (H, W) int64 indices into the vocabulary,
     # types.UNLABELLED where unknown · "boxes" types.Objects, collated types.Boxes · "class" int, an index into the
-    # vocabulary, predicted as such or as types.Classified
+    # vocabulary, predicted as such or as types.Classified · "classes" (C,) bool, which of the vocabulary's classes are
+    # in the photograph, predicted as types.Presence
     truth: ClassVar[str]
     reads: ClassVar[str]  # "drawing", or "features" for a probe, which then has `reading() -> probing.Reading`
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
@@ -90,7 +91,9 @@ class Task(Protocol):
     # prediction`: one answer of several to the same question. *Optional* `present(truth) -> labels`: the classes that a
     # truth holds, for protocols whose setting `class_list` is "present": every query of a judged sample that asks for
     # another class is left out, and the record says that the protocol looked at the truth. *Optional*
-    # `refuses(protocol, encoding) -> str | None`: why answers drawn in this encoding cannot be judged so.
+    # `balanced(sample) -> labels`: the same for "balanced". *Optional* `class_list`: "balanced" where training and
+    # statistics ask for these alone too, "all" without it. *Optional* `refuses(protocol, encoding) -> str | None`: why
+    # answers drawn in this encoding cannot be judged so.
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""

@@ -87,18 +87,22 @@ class Planner:
         return Plan(cell, self._score(cell, *predicts))
 
     def _class_list(self, cell: Cell) -> str:
-        """Which classes a sample is asked for when it is judged: "all", or those "present" in its truth."""
+        """Which classes a sample is asked for when it is judged: "all", those "present" in its truth, or "balanced"."""
         settings = self.registry.build("task", cell["task"]).protocols()[cell.protocol]
         asked = str(settings.get("class_list", "all"))
-        if asked == "present":
+        if asked != "all":
             sample = Sample("any", "any", NO_IMAGE, None)
             queries = self.registry.build("encoding", cell["encoding"]).queries(sample, ("one class", "another"))
             if any(query.label is None for query in queries):
                 raise Illegal(
-                    f"protocol {cell.protocol} asks for the classes in the truth alone, each in a drawing of its own, "
+                    f"protocol {cell.protocol} asks for some of the classes alone, each in a drawing of its own, "
                     f"and encoding {cell.name('encoding')} draws all at once; take --encoding class_mask"
                 )
         return asked
+
+    def _unjudged_list(self, task: Choice) -> str:
+        """Which classes a sample is asked for in training, and when statistics are measured."""
+        return str(getattr(self.registry.build("task", task), "class_list", "all"))
 
     def _require_trainable(self, cell: Cell) -> None:
         noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
@@ -115,7 +119,12 @@ class Planner:
 
     def _train(self, cell: Cell) -> Stage:
         weights = self.registry.build("weights", cell["weights"])
-        latents = [self._latents(part, "train", cell.budget.train_samples, targets=True) for part in cell.parts()]
+        latents = [
+            self._latents(
+                part, "train", cell.budget.train_samples, targets=True, class_list=self._unjudged_list(part["task"])
+            )
+            for part in cell.parts()
+        ]
         inputs = [*latents]
         contribution: Any = None
         if weights.needs_contribution:
@@ -193,6 +202,7 @@ class Planner:
             guidance=self.registry.resolve("guidance", Choice.parse(self.cards.model(cell["model"]).guidance)),
             exposure=self.registry.resolve("exposure", Choice("none")),
             groups=weights.groups,
+            class_list=self._unjudged_list(cell["task"]),
         )
         settings = {k: getattr(weights, k) for k in ("groups", "floor", "floor_rule", "mode", "r2", "folds")}
         spec = {

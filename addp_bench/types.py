@@ -131,6 +131,19 @@ class Classified:
 
 
 @dataclass(frozen=True)
+class Presence:
+    """Which of some classes somebody says are in one photograph.
+
+    labels: (n,) int64 indices into the vocabulary of the classes that were asked for, each once. scores: (n,) float64
+    in [0, 1]: above one half says yes, below it no, and one half says nothing. names: of the classes, for files.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Step:
     """What a sampler visited: timestep t (0..T-1) and the model's estimate x0 (B, C, h, w) of the clean latent."""
 

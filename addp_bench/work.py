@@ -90,12 +90,15 @@ class Work:
     def samples(self, cell: Cell, purpose: str, limit: int | None, class_list: str = "all") -> tuple[Samples, int]:
         """The split for "train", "stats" or "eval", and how many of its samples, from the first on, are used.
 
-        class_list: "present" where they are asked only for the classes in their truth.
+        class_list: "present" where they are asked only for the classes in their truth, "balanced" where for these and
+        as many others.
         """
         dataset = self.registry.build("dataset", cell.dataset(purpose))
         samples: Samples = dataset.samples(cell.splits[purpose], cell.name("task"))
-        if class_list == "present":
-            samples = cache.OnlyPresent(samples, self.build("task", cell).present)
+        if class_list != "all":
+            task = self.build("task", cell)
+            wanted = task.balanced if class_list == "balanced" else lambda sample: task.present(sample.truth)
+            samples = cache.OnlySome(samples, wanted)
         return samples, len(samples) if limit is None else min(limit, len(samples))
 
     def recipe(self, cell: Cell, model: DenoisingModel, contribution: Contribution | None) -> Recipe:
@@ -117,7 +120,8 @@ class Work:
         found = []
         parts, latents = cell.parts(), [s for s in stage.inputs if s.kind == "latents"]
         for part, share, cached in zip(parts, [p.share for p in cell.mixture] or [1.0], latents):
-            samples, _ = self.samples(part, "train", cell.budget.train_samples)
+            asked = cached.spec.get("class_list", "all")
+            samples, _ = self.samples(part, "train", cell.budget.train_samples, asked)
             found.append(
                 Source(
                     cache.Latents.open(self.folder(cached)),

@@ -11,7 +11,7 @@ from addp_bench.errors import BadData, unknown
 from addp_bench.hookspecs import hookimpl
 from addp_bench.types import Objects
 
-from . import naive_depth, naive_detection, naive_probe, naive_semantic
+from . import naive_classification, naive_depth, naive_detection, naive_probe, naive_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 
 class Constant:
-    """Always the same answer, whatever is asked: one mask, one class, a plane 5 m away, or boxes.
+    """Always the same answer, whatever is asked: one mask, one class, a plane 5 m away, boxes, yes or no.
 
-    value: of masks and boxes: empty, or everything for the whole photograph (one box of the first class).
+    value: of masks and boxes: empty, or everything for the whole photograph (one box of the first class); of questions:
+    no, or yes.
 
     label: of class maps, and of classes: the one that is said.
     """
 
     denoises: ClassVar[bool] = False
-    tasks: ClassVar[Collection[str]] = ("ris", "depth", "semantic", "detection", "probe")
+    tasks: ClassVar[Collection[str]] = ("ris", "depth", "semantic", "detection", "classification", "probe")
     uses_truth: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
@@ -40,7 +41,8 @@ class Constant:
         self.value, self.label = value, label
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, Depth, Detections; for probe an index.
+        """Of the photograph's size: (H, W) bool for ris, int64 for semantic, Depth, Detections; for probe an index, for
+        classification (C,) bool.
 
         Raises UnknownName for other tasks.
         """
@@ -49,6 +51,7 @@ class Constant:
             "semantic": lambda: naive_semantic.constant(sample, self.label),
             "depth": lambda: naive_depth.plane(sample),
             "detection": lambda: naive_detection.constant(self.value, sample),
+            "classification": lambda: naive_classification.constant(self.value, sample),
             "probe": lambda: self.label,
         }
         return _of_task("constant", task, answers)()
@@ -57,16 +60,17 @@ class Constant:
 class RandomObject:
     """A guess: of masks, one of the photograph's objects, each equally likely, which is what guessing gives when
     segmenting is solved; of class maps, the true regions with their classes exchanged; of boxes, the true ones, each
-    with the class of one of the photograph's objects; of depths, any below 10 m at each pixel, and of classes any of
-    the names, where nothing is looked at."""
+    with the class of one of the photograph's objects; of depths, any below 10 m at each pixel, of classes any of the
+    names, and of questions yes or no, where nothing is looked at."""
 
     denoises: ClassVar[bool] = False
-    tasks: ClassVar[Collection[str]] = ("ris", "depth", "semantic", "detection", "probe")
+    tasks: ClassVar[Collection[str]] = ("ris", "depth", "semantic", "detection", "classification", "probe")
     uses_truth: ClassVar[Collection[str]] = ("ris", "semantic", "detection")
     random: ClassVar[bool] = True
 
     def predict(self, sample: Sample, task: str, generator: np.random.Generator) -> Any:
-        """(H, W) bool for ris, int64 for semantic, types.Depth for depth, Detections, an index for probe.
+        """(H, W) bool for ris, int64 for semantic, types.Depth for depth, Detections, an index for probe, (C,) scores
+        for classification.
 
         Raises UnknownName for other tasks, BadData where the dataset has no outlines, or names no classes.
         """
@@ -75,6 +79,7 @@ class RandomObject:
             "semantic": lambda: naive_semantic.exchanged(sample, generator),
             "depth": lambda: naive_depth.noise(sample, generator),
             "detection": lambda: naive_detection.guessed(sample.truth, generator),
+            "classification": lambda: naive_classification.guessed(sample, generator),
             "probe": lambda: naive_probe.guess(sample, generator),
         }
         return _of_task("random", task, answers)()
@@ -121,6 +126,7 @@ class Truth:
 LEARNT: Mapping[str, Callable[[Samples, int], Callable[[Sample], Any]]] = {
     "depth": naive_depth.MeanDepth,
     "semantic": naive_semantic.MostFrequentLabels,
+    "classification": naive_classification.ShareOfPhotographs,
     "probe": naive_probe.MostFrequentClass,
 }
 
@@ -129,7 +135,7 @@ class Mean:
     """What the training split answers on average, whatever is asked: the best that can be said without looking.
 
     Depth: the mean map over the pixels that have one. Class maps: each pixel's most frequent class. Classes: the most
-    frequent one.
+    frequent one. Questions: the share of photographs that hold the class.
 
     samples: how many samples of the training split are averaged, from the first on. Ours.
     """

@@ -34,7 +34,7 @@ class Flip:
 
     share: float = 0.5
 
-    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class")
+    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class", "classes")
     draws: ClassVar[int] = 1
     changes: ClassVar[Sequence[str]] = ("mirror",)
 
@@ -43,14 +43,14 @@ class Flip:
             raise ValueError(f"share is one of samples, 0 to 1, got {self.share}")
 
     def apply(self, photos: Tensor, truth: Any, u: Tensor) -> tuple[Tensor, Any]:
-        """photos (B, 3, H, W), truth (B, H, W), (B,) or Boxes, u (B, 1) -> the same, some mirrored."""
+        """photos (B, 3, H, W), truth (B, H, W), (B,), (B, C) or Boxes, u (B, 1) -> the same, some mirrored."""
         chosen = u[:, 0] < self.share
         if isinstance(truth, Boxes):
             left, top, right, bottom = truth.xyxy.unbind(-1)
             width = truth.size[1]
             mirrored = torch.stack([width - right, top, width - left, bottom], dim=-1)
             truth = replace(truth, xyxy=_where(chosen, mirrored, truth.xyxy))
-        elif truth.ndim > 1:
+        elif truth.ndim > 2:
             truth = _where(chosen, truth.flip(-1), truth)
         return _where(chosen, photos.flip(-1), photos), truth
 
@@ -66,7 +66,7 @@ class Crop:
 
     smallest: float = 0.8
 
-    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class")
+    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class", "classes")
     draws: ClassVar[int] = 3
     changes: ClassVar[Sequence[str]] = ("crop",)
 
@@ -75,13 +75,13 @@ class Crop:
             raise ValueError(f"smallest is a share of the picture's side, above 0 and at most 1, got {self.smallest}")
 
     def apply(self, photos: Tensor, truth: Any, u: Tensor) -> tuple[Tensor, Any]:
-        """photos (B, 3, H, W), truth (B, H, W), (B,) or Boxes, u (B, 3): size, row, column -> the same, cut."""
+        """photos (B, 3, H, W), truth (B, H, W), (B,), (B, C) or Boxes, u (B, 3): size, row, column -> the same, cut."""
         side = self.smallest + (1.0 - self.smallest) * u[:, 0]
         rows = _places(side, u[:, 1], photos.shape[-2])
         columns = _places(side, u[:, 2], photos.shape[-1])
         if isinstance(truth, Boxes):
             truth = _cut(truth, side, u)
-        elif truth.ndim > 1:
+        elif truth.ndim > 2:
             at = torch.arange(len(truth), device=truth.device)[:, None, None]
             truth = truth[at, _nearest(rows)[:, :, None], _nearest(columns)[:, None, :]]
         height, width = photos.shape[-2:]
@@ -104,7 +104,7 @@ class Photometric:
     contrast: float = 0.2
     saturation: float = 0.2
 
-    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class")
+    truths: ClassVar[Sequence[str]] = (*MAPS, "boxes", "class", "classes")
     draws: ClassVar[int] = 3
     changes: ClassVar[Sequence[str]] = ()
 

@@ -50,7 +50,7 @@ OTHER = 0  # in an annotation: none of the classes, or nobody said
 
 
 class Ade20k:
-    """ADE20K, SceneParse150: photographs of places, every pixel one of 150 classes or unlabelled.
+    """ADE20K, SceneParse150: photographs of places, every pixel one of 150 classes or unlabelled; or which there are.
 
     Annotations hold 0 for what is unlabelled and 1 to 150 for classes; the truth holds 0 to 149 and 255. Splits:
     training (20210), validation (2000), and two parts of training: `stats`, one photograph in twenty, and `train_fit`.
@@ -60,7 +60,7 @@ class Ade20k:
     Source: Zhou et al., Scene Parsing through ADE20K Dataset, CVPR 2017.
     """
 
-    tasks: ClassVar[Sequence[str]] = ("semantic",)
+    tasks: ClassVar[Sequence[str]] = ("semantic", "classification")
     about: ClassVar[About] = About(
         licence="annotations BSD-3; photographs for non-commercial research (as commonly stated, not checked)",
         citation="Zhou et al., Scene Parsing through ADE20K Dataset, CVPR 2017",
@@ -84,8 +84,8 @@ class Ade20k:
         return defaults[purpose]
 
     def protocol(self, task: str) -> str:
-        """`ade20k` of task `semantic`."""
-        return "ade20k"
+        """`ade20k` of task `semantic`, `balanced` of `classification`."""
+        return "ade20k" if task == "semantic" else "balanced"
 
     def samples(self, split: str, task: str) -> ClassMaps:
         """The photographs of a split; each must have its annotation, and an annotation its photograph.
@@ -104,7 +104,7 @@ class Ade20k:
         expected = self.about.published.get(split)
         if expected is not None and len(stems) != expected:
             log.warning("ade20k %s: %d images; published are %d", split, len(stems), expected)
-        return ClassMaps(split, stems, files)
+        return ClassMaps(split, stems, files, task)
 
     def card(self) -> Card:
         """Counts of the splits that are here; the fingerprint covers names and sizes in bytes of all their files."""
@@ -142,8 +142,8 @@ class ClassMaps:
 
     vocabulary: Sequence[str] = CLASSES
 
-    def __init__(self, split: str, stems: Sequence[str], files: Files) -> None:
-        self._split, self._stems, self._files = split, stems, files
+    def __init__(self, split: str, stems: Sequence[str], files: Files, task: str) -> None:
+        self._split, self._stems, self._files, self._task = split, stems, files, task
         self.ids = [f"ade20k/{split}/{stem}" for stem in stems]
         self.image_ids = [f"ade20k/{stem}" for stem in stems]
 
@@ -169,6 +169,8 @@ class ClassMaps:
             "classes": len(np.unique(truth[truth != UNLABELLED])),
             "known": float((truth != UNLABELLED).mean()),
         }
+        if self._task == "classification":
+            truth = np.isin(np.arange(len(CLASSES)), truth)
         return Sample(self.ids[index], self.image_ids[index], image, truth, attributes=attributes)
 
 

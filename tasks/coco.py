@@ -65,7 +65,7 @@ class Photograph:
 
 
 class Coco:
-    """COCO 2017: every box of 80 kinds of things in photographs of everyday scenes.
+    """COCO 2017: every box of 80 kinds of things in photographs of everyday scenes, or which kinds there are.
 
     Photographs without a box count as the others: what is found in them is wrong. Labels are the ranks 0 to 79 of the
     category ids; the ids themselves are each split's `category_ids`, and a sample's hint of that name. Splits: val2017
@@ -76,7 +76,7 @@ class Coco:
     Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
     """
 
-    tasks: ClassVar[Sequence[str]] = ("detection",)
+    tasks: ClassVar[Sequence[str]] = ("detection", "classification")
     about: ClassVar[About] = About(
         licence="annotations CC BY 4.0; photographs keep their Flickr licences, many of them non-commercial",
         citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
@@ -99,8 +99,8 @@ class Coco:
         return defaults[purpose]
 
     def protocol(self, task: str) -> str:
-        """`coco` of task `detection`."""
-        return "coco"
+        """`coco` of task `detection`, `balanced` of `classification`."""
+        return "coco" if task == "detection" else "balanced"
 
     def samples(self, split: str, task: str) -> Boxed:
         """The photographs of a split in the order of their ids.
@@ -121,7 +121,7 @@ class Coco:
         expected = self.about.published.get(split)
         if expected is not None and len(photographs) != expected:
             log.warning("coco %s: %d images; published are %d", split, len(photographs), expected)
-        return Boxed(split, photographs, files)
+        return Boxed(split, photographs, files, task)
 
     def card(self) -> Card:
         """Counts are photographs, of the splits whose annotations are here. The fingerprint covers the annotations, and
@@ -163,8 +163,8 @@ class Boxed:
     vocabulary: Sequence[str] = tuple(CATEGORIES)
     category_ids: Sequence[int] = tuple(CATEGORIES.values())
 
-    def __init__(self, split: str, photographs: Sequence[Photograph], files: Folder) -> None:
-        self._photographs, self._files = photographs, files
+    def __init__(self, split: str, photographs: Sequence[Photograph], files: Folder, task: str) -> None:
+        self._photographs, self._files, self._task = photographs, files, task
         self.ids = [f"coco/{split}/{photo.id}" for photo in photographs]
         self.image_ids = [f"coco/{photo.id}" for photo in photographs]
 
@@ -189,10 +189,17 @@ class Boxed:
             self.ids[index],
             self.image_ids[index],
             image,
-            photo.objects,
+            photo.objects if self._task == "detection" else kinds(photo.objects),
             hints={"category_ids": self.category_ids},
             attributes={"image": photo.id, "objects": len(photo.objects.labels) - crowds, "crowds": crowds},
         )
+
+
+def kinds(objects: Objects) -> np.ndarray:
+    """Which of the 80 kinds there are, (80,) bool; a crowd counts."""
+    found = np.zeros(len(CATEGORIES), bool)
+    found[objects.labels] = True
+    return found
 
 
 def read_instances(file: Path) -> Sequence[Photograph]:

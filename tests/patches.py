@@ -1,4 +1,5 @@
-"""A dataset of class maps small enough for any test: one or two coloured squares on grey, and a strip nobody labelled.
+"""A dataset small enough for any test, of class maps or of which colours are there: one or two coloured squares on
+grey, and a strip nobody labelled.
 
 Loaded as a plugin file (`--plugin tests/patches.py`), as any stranger's dataset would be.
 """
@@ -24,7 +25,7 @@ COUNTS = {"train": 12, "stats": 14, "val": 6}
 class Patches:
     """Squares on grey."""
 
-    tasks = ("semantic",)
+    tasks = ("semantic", "classification")
 
     def splits(self) -> Sequence[str]:
         return tuple(COUNTS)
@@ -33,20 +34,19 @@ class Patches:
         return {"train": "train", "stats": "stats", "eval": "val"}[purpose]
 
     def samples(self, split: str, task: str) -> PatchSamples:
-        return PatchSamples(split)
+        return PatchSamples(split, task)
 
     def card(self) -> Card:
         return Card("patches", "CC0", "none", "made on the spot", COUNTS, "patches-1")
 
     def protocol(self, task: str) -> str:
-        return "tabletop_semantic"
+        return f"tabletop_{task}"
 
 
 class PatchSamples:
-    vocabulary = tuple(CLASSES)
-
-    def __init__(self, split: str) -> None:
-        self.split = split
+    def __init__(self, split: str, task: str) -> None:
+        self.split, self.task = split, task
+        self.vocabulary = tuple(CLASSES)[task == "classification" :]  # the background is nothing to ask about
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -71,6 +71,8 @@ class PatchSamples:
             top = int(rng.integers(4, 20))
             labels[top : top + 10, left : left + 10] = label
         image = np.array([*CLASSES.values()], np.uint8)[labels]
+        if self.task == "classification":
+            return Sample(self.ids[index], self.ids[index], image, np.isin([1, 2, 3], labels))
         labels[:2] = UNLABELLED
         return Sample(self.ids[index], self.ids[index], image, labels)
 

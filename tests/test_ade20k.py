@@ -43,6 +43,16 @@ def test_zero_is_unlabelled_and_every_other_value_moves_down_by_one(shared):
     assert np.array_equal(sample.image[..., 0], sample.image[..., 2])
 
 
+def test_a_class_is_there_where_one_pixel_of_it_is(shared):
+    samples, maps = (Ade20k(shared).samples("validation", task) for task in ("classification", "semantic"))
+    assert (samples.ids, samples.vocabulary) == (maps.ids, CLASSES)
+    for k in range(len(samples)):
+        assert (samples[k].truth.dtype, samples[k].truth.shape) == (bool, (150,))
+        assert set(np.flatnonzero(samples[k].truth)) == set(np.unique(maps[k].truth)) - {UNLABELLED}
+    assert np.flatnonzero(samples[0].truth).tolist() == [0, 1, 6, 149]
+    assert [Ade20k(shared).protocol(task) for task in ("classification", "semantic")] == ["balanced", "ade20k"]
+
+
 def test_labels_move_by_hand(root):
     file = root / "annotations" / "validation" / "ADE_val_00000002.png"
     Image.fromarray(np.resize(np.array([0, 1, 2, 150], np.uint8), (22, 30))).save(file)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from addp_bench import records
-from addp_bench.cache import Index, OnlyPresent
+from addp_bench.cache import Index, OnlySome
 from addp_bench.legality import Illegal
 from addp_bench.loading import load
 from addp_bench.plugins.encodings_labels import ClassMask
@@ -41,7 +41,7 @@ def test_the_classes_of_a_truth_are_its_labels():
 
 def test_only_what_is_in_the_truth_is_asked_for_and_of_an_empty_one_the_first(loaded):
     samples = loaded.registry.build("dataset", "patches").samples("val", "semantic")
-    told = OnlyPresent(samples, Semantic().present)
+    told = OnlySome(samples, lambda sample: Semantic().present(sample.truth))
     assert (told.ids, len(told), told.vocabulary) == (samples.ids, len(samples), samples.vocabulary)
     index = Index.of(told, 6, ClassMask())
     for number in range(6):
@@ -49,7 +49,7 @@ def test_only_what_is_in_the_truth_is_asked_for_and_of_an_empty_one_the_first(lo
         prompts = [item.prompt for item in index.items if item.sample == number]
         assert prompts == [f"segment the {samples.vocabulary[label]}" for label in there]
     assert len(Index.of(samples, 6, ClassMask()).items) == 18
-    nothing = OnlyPresent(samples, lambda truth: set())
+    nothing = OnlySome(samples, lambda sample: set())
     assert [item.prompt for item in Index.of(nothing, 2, ClassMask()).items] == ["segment the green"] * 2
 
 

@@ -35,6 +35,18 @@ def test_there_are_80_categories_and_ten_ids_of_90_are_not_used():
     assert CATEGORIES["toothbrush"] == 90
 
 
+def test_which_kinds_there_are_is_asked_of_the_same_photographs_and_a_crowd_counts(shared):
+    samples, boxed = (Coco(shared).samples("val2017", task) for task in ("classification", "detection"))
+    assert samples.ids == boxed.ids
+    assert len(samples.vocabulary) == 80
+    for one, other in zip(samples, boxed):
+        assert (one.truth.dtype, one.truth.shape) == (bool, (80,))
+        assert set(np.flatnonzero(one.truth)) == set(other.truth.labels.tolist())
+        assert np.array_equal(one.image, other.image)
+    assert np.flatnonzero(samples[0].truth).tolist() == [0, 79], "the person is in a crowd"
+    assert [Coco(shared).protocol(task) for task in ("classification", "detection")] == ["balanced", "coco"]
+
+
 def test_boxes_become_corners_and_ids_become_ranks(shared):
     samples = Coco(shared).samples("val2017", "detection")
     assert samples.ids == [

@@ -155,7 +155,7 @@ def test_who_has_no_answer_for_a_task_is_impossible_while_planning():
 def test_the_tasks_that_are_announced_are_those_that_are_answered(name):
     """Whatever else goes wrong with a sample that holds nothing, its task is known."""
     made = load().registry.build("model", name)
-    for task in ("ris", "depth", "semantic", "detection", "probe", "matting"):
+    for task in ("ris", "depth", "semantic", "detection", "classification", "probe", "matting"):
         sample = Sample("a", "a", SAMPLE.image, SAMPLE.truth, "it", {"vocabulary": ("a", "b")})
         known = True
         try:

@@ -71,7 +71,10 @@ def test_samples_of_all_tasks_speak_of_one_photograph(world):
     assert len(asked) == 3000
     assert asked.ids[:3] == ["tabletop/val/000000/0", "tabletop/val/000000/1", "tabletop/val/000001/0"]
     assert asked.image_ids[:3] == ["tabletop/val/000000", "tabletop/val/000000", "tabletop/val/000001"]
-    depth, semantic, detection = (world.samples("val", task) for task in ("depth", "semantic", "detection"))
+    depth, semantic, detection, classification = (
+        world.samples("val", task) for task in ("depth", "semantic", "detection", "classification")
+    )
+    assert (len(classification), classification.vocabulary) == (1500, semantic.vocabulary[1:])
     assert len(depth) == 1500
     for i in range(2 * SMALL + 3):  # across shards
         sample, scene = asked[i], i // 2
@@ -86,6 +89,10 @@ def test_samples_of_all_tasks_speak_of_one_photograph(world):
         assert sample.attributes["share"] == sample.truth.mean()
         labels, boxes = semantic[scene].truth, detection[scene].truth
         classes = world.classes("semantic")
+        there = classification[scene]
+        assert (there.id, there.truth.dtype) == (sample.image_id, bool)
+        assert set(np.flatnonzero(there.truth) + 1) == set(labels.ravel()) - {0}
+        assert np.array_equal(there.image, sample.image)
         for k in sample.hints["target"]:
             shape = sample.hints["objects"][k]["shape"]
             assert set(labels[sample.hints["instance"] == k + 1]) == {classes.index(shape)}

@@ -49,6 +49,15 @@ def test_labels_are_moved_and_never_mixed_and_what_nobody_knows_stays_so(transfo
     assert (moved[:, 0][truth == UNLABELLED] <= 1e-5).all()
 
 
+@pytest.mark.parametrize("transform", [Flip(share=1.0), Crop(smallest=0.3)])
+def test_which_classes_are_there_has_no_left_and_right(transform):
+    photos, _ = pictures()
+    there = torch.tensor([[True, False, False, True, True], [False] * 5, [True, False, True, False, False]])
+    changed, truth = transform.apply(photos, there, U)
+    assert not torch.equal(changed, photos)
+    assert torch.equal(truth, there)
+
+
 def test_a_flip_moves_boxes_with_what_is_in_them():
     photos = torch.full((2, 3, 8, 10), -1.0)
     photos[:, :, 2:5, 1:4] = 1.0

@@ -11,7 +11,7 @@ import torch
 from addp_bench.randomness import normal, numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
-from addp_bench.types import Boxes, Detections, Objects
+from addp_bench.types import Boxes, Detections, Objects, Presence
 
 Finding = tuple[str, str | None]  # promise, and what was met instead
 SIDE = 64  # pixels of the pictures that are drawn
@@ -37,7 +37,7 @@ def masks_of(count: int) -> torch.Tensor:
 
 def truths_of(count: int) -> dict[str, Any]:
     """An example of each type of truth that travels as a batch: masks, depth (1 to 6 m, unknown at the top), class maps
-    (0, 1 and unlabelled 255), boxes."""
+    (0, 1 and unlabelled 255), boxes, which of two classes are there."""
     masks = masks_of(count)
     labels = masks.long()
     labels[:, :4] = 255
@@ -49,7 +49,8 @@ def truths_of(count: int) -> dict[str, Any]:
     valid[:, 7] = False
     xyxy = torch.cat([corner, corner + side], dim=2)
     boxes = Boxes(xyxy, torch.zeros(count, 8, dtype=torch.int64), valid, (SIDE, SIDE))
-    return {"mask": masks, "depth": depth, "labels": labels, "boxes": boxes}
+    classes = torch.stack([torch.arange(count) % 2 == 0, torch.arange(count) % 4 < 2], dim=1)
+    return {"mask": masks, "depth": depth, "labels": labels, "boxes": boxes, "classes": classes}
 
 
 def boxes_of(count: int) -> Boxes:
@@ -72,6 +73,10 @@ def answers_of(truth: str) -> tuple[Any, Any, Any] | None:
             Detections(xyxy, labels, np.ones(2)),
             Detections(xyxy[:0], labels[:0], np.ones(0)),
         )
+    if truth == "classes":
+        both = np.arange(2)
+        perfect, nothing = (Presence(both, np.array(s), VOCABULARY) for s in ([0.0, 1.0], [0.5, 0.5]))
+        return np.array([False, True]), perfect, nothing
     return None
 
 

@@ -163,7 +163,8 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
         return
     truths: Any = boxes_of(4) if encoding.truth == "boxes" else truths_of(4)[encoding.truth]  # apart, not overlapping
     photos = photos_of(4).mean(1, keepdim=True).repeat(1, 3, 1, 1)  # grey: nothing has a drawing's colour
-    asked = list(encoding.queries(_sample(None), VOCABULARY))
+    sample = _sample(None) if encoding.truth == "mask" else dataclasses.replace(_sample(None), text="")
+    asked = list(encoding.queries(sample, VOCABULARY))
     yield "asks without the truth", said(asked and all(isinstance(q, Query) for q in asked), f"met {asked!r}")
     k = len(asked)
     each = torch.arange(4).repeat_interleave(k)
@@ -209,11 +210,19 @@ def _depth_read_back(read: Any, truths: torch.Tensor) -> str | None:
     return said(worst < 0.02, f"a pixel is off by {100 * worst:.1f} % of the range")
 
 
+def _answers_read_back(read: Any, truths: torch.Tensor) -> str | None:
+    """Yes where a class is there and no where it is not, of every class."""
+    said_yes = {int(label): bool(score > 0.5) for label, score in zip(read.labels, read.scores)}
+    there = dict(enumerate(truths[0].tolist()))
+    return said(said_yes == there and 0.5 not in np.asarray(read.scores), f"met {said_yes} for {there}")
+
+
 READ_BACK: dict[str, Any] = {
     "mask": _map_read_back,
     "labels": _map_read_back,
     "depth": _depth_read_back,
     "boxes": _boxes_read_back,
+    "classes": _answers_read_back,
 }
 
 

@@ -1,4 +1,4 @@
-"""The dataset `tabletop`: samples with truth for five tasks, made on first use and kept."""
+"""The dataset `tabletop`: samples with truth for six tasks, made on first use and kept."""
 
 from __future__ import annotations
 
@@ -26,9 +26,21 @@ if TYPE_CHECKING:
     from addp_bench.registry import Registry
 
 # Truth by task; `ris` has PER_SCENE samples for each photograph, the others one.
-TRUTHS = {"ris": "mask", "depth": "depth", "semantic": "labels", "detection": "boxes", "probe": "class"}
+TRUTHS = {
+    "ris": "mask",
+    "depth": "depth",
+    "semantic": "labels",
+    "detection": "boxes",
+    "classification": "classes",
+    "probe": "class",
+}
 # Names by index of the classes that a task's truth holds; red is met in the split `hard` alone.
-VOCABULARIES = {"semantic": CLASSES, "detection": SHAPES, "probe": (*MAIN_COLOURS, "red")}
+VOCABULARIES = {
+    "semantic": CLASSES,
+    "detection": SHAPES,
+    "classification": SHAPES,
+    "probe": (*MAIN_COLOURS, "red"),
+}
 OPEN = 128  # shards kept open at a time by a split; their arrays stay on disk until they are asked for
 
 
@@ -37,8 +49,9 @@ class Tabletop:
 
     Truth by task: `ris` (H, W) bool, empty where the expression means nothing; `depth` (H, W) float32 metres along the
     optical axis; `semantic` (H, W) int64, indices into `classes("semantic")`, of which 0 is the background; `detection`
-    types.Objects: boxes of the visible parts, labels that index `classes("detection")`; `probe` int, the colour of the
-    solid of which most pixels are seen, an index into `classes("probe")`.
+    types.Objects: boxes of the visible parts, labels that index `classes("detection")`; `classification` (5,) bool,
+    which of `classes("classification")` are seen; `probe` int, the colour of the solid of which most pixels are seen,
+    an index into `classes("probe")`.
 
     size: side of the photographs, pixels.
 
@@ -205,6 +218,8 @@ class TabletopSamples:
 def _truth(task: str, shard: Shard, row: int, shapes: Sequence[str]) -> Any:
     if task == "depth":
         return np.array(shard.depth[row])
+    if task == "classification":
+        return np.isin(SHAPES, shapes)
     instance = np.array(shard.instance[row])
     if task == "semantic":
         return np.array([0, *(CLASSES.index(shape) for shape in shapes)], np.int64)[instance]

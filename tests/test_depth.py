@@ -57,6 +57,8 @@ def test_a_ratio_of_exactly_one_and_a_quarter_fails():  # D3
 def test_scale_and_shift_are_solved_for_in_depth():  # D4
     found = judged([1, 2, 3.5, 1.5], [0, 0.5, 1, 0.25])
     agree(found, scale=2.514286, shift=0.9, absrel=0.055527, rmse=0.103510, log10=0.024392, delta1=1, silog=0.06609640)
+    aligned = found["scale"] * np.array([0, 0.5, 1, 0.25]) + found["shift"]
+    assert aligned == pytest.approx([0.9, 2.157143, 3.414286, 1.528571], abs=1e-6)
     found = judged([1, 2, 3.2, 1.4], [0, 0.5, 1, 0.25])
     agree(found, scale=2.24, shift=0.92, absrel=0.042411, delta1=1)
 
@@ -77,6 +79,8 @@ def test_an_inverted_prediction_is_righted_and_its_sign_is_reported():  # D6
 def test_aligned_depths_are_clipped_to_the_datasets_limits():  # D7
     found = judged([0.5, 1, 1, 9.5], [0, 0.05, 0.5, 1], clip_min=1e-3, clip_max=10.0)
     agree(found, scale=8.283797, shift=-0.209971, absrel=1.218958, rmse=1.696499, delta1=0.25)
+    aligned = found["scale"] * np.array([0, 0.05, 0.5, 1]) + found["shift"]
+    assert aligned == pytest.approx([-0.209971, 0.204219, 3.931927, 8.073826], abs=1e-6)
     unclipped = judged([0.5, 1, 1, 9.5], [0, 0.05, 0.5, 1])  # to 1e-6 all the same
     assert unclipped["irmse"] == pytest.approx(
         math.sqrt((((1e6 - 2) ** 2) + (1 / 0.204219 - 1) ** 2) / 4 + (1 / 3.931927 - 1) ** 2 / 4), rel=1e-4
@@ -86,6 +90,8 @@ def test_aligned_depths_are_clipped_to_the_datasets_limits():  # D7
 def test_disparity_is_aligned_to_one_over_depth():  # D8
     found = judged([1, 2, 4, 8], [0.9, 0.5, 0.2, 0.1], "disparity", alignment="least_square_disparity")
     agree(found, scale=1.072581, shift=0.012903, absrel=0.062848, rmse=0.271158, delta1=1)
+    depths = 1 / (found["scale"] * np.array([0.9, 0.5, 0.2, 0.1]) + found["shift"])
+    assert depths == pytest.approx([1.022259, 1.820852, 4.397163, 8.322148], abs=1e-6)
 
 
 def test_an_aligned_disparity_is_at_least_a_thousandth_and_what_has_none_is_not_fitted():

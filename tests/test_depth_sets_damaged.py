@@ -9,6 +9,7 @@ from data_miniature import DEPTH, depth_sets, pack, scenery
 from PIL import Image
 
 from addp_bench.errors import BadData
+from addp_bench.tasks.eth3d import Eth3d
 from addp_bench.tasks.hypersim import Hypersim
 from addp_bench.tasks.kitti import Kitti
 
@@ -129,6 +130,73 @@ def test_a_cut_tar_is_refused(name, shared, tmp_path):
     for ask in (lambda: kind(tmp_path).samples(split, "depth"), kind(tmp_path).card):
         with pytest.raises(BadData, match=tar):
             ask()
+
+
+ETH_PHOTO = "rgb/courtyard/images/dslr_images/DSC_0219.JPG"
+ETH_DEPTH = "depth/courtyard_dslr_depth/courtyard/ground_truth_depth/dslr_images/DSC_0219.JPG"
+
+
+@pytest.fixture
+def eth3d(tmp_path):
+    """ETH3D's layout with a small photograph, and depth of as few bytes."""
+    make.save(tmp_path / "eth3d" / ETH_PHOTO, scenery(40, 60))
+    (tmp_path / "eth3d" / ETH_DEPTH).parent.mkdir(parents=True)
+    (tmp_path / "eth3d" / ETH_DEPTH).write_bytes(bytes(4 * 40 * 60))
+    return tmp_path / "eth3d"
+
+
+@pytest.mark.parametrize(
+    "file, damage, words",
+    [
+        (".", shutil.rmtree, "there is no folder and no tar"),
+        (ETH_DEPTH, lambda f: f.unlink(), f"{ETH_DEPTH} is missing"),
+        (ETH_DEPTH, lambda f: None, rf"{ETH_DEPTH} has 9600 bytes; expected 97542144"),
+        (ETH_PHOTO, cut, f"{ETH_PHOTO} cannot be read as an image"),
+        (ETH_PHOTO, no_image, f"{ETH_PHOTO} cannot be read as an image"),
+        ("eth3d_filename_list.txt", lists(f"../../x.JPG {ETH_DEPTH}"), "line 1.*leads outside"),
+        ("eth3d_filename_list.txt", lists(f"{ETH_PHOTO} /etc/passwd"), "line 1.*leads outside"),
+    ],
+)
+def test_damaged_eth3d_files_give_one_line_that_names_them(file, damage, words, eth3d):
+    damage(eth3d / file)
+    with pytest.raises(BadData, match=words) as error:
+        Eth3d(eth3d).samples("test", "depth")[0]
+    assert "\n" not in str(error.value)
+
+
+def test_a_cut_tar_of_eth3d_is_refused(eth3d, tmp_path):
+    file = pack(eth3d, tmp_path / "eth3d.tar")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(BadData, match=r"eth3d\.tar"):
+        Eth3d(file).samples("test", "depth")
+
+
+HYPER_DEPTH = "val/ai_003_004/depth_plane_cam_00_fr0003.png"
+HYPER_PHOTO = "val/ai_003_004/rgb_cam_00_fr0003.png"
+
+
+@pytest.mark.parametrize(
+    "file, damage, words",
+    [
+        (HYPER_DEPTH, lambda f: f.unlink(), r"depth_plane_cam_00_fr0003\.png is missing"),
+        (HYPER_DEPTH, gray8, r"depth_plane_cam_00_fr0003\.png is a picture of mode L; expected a 16-bit gray PNG"),
+        (HYPER_DEPTH, smaller, r"depth_plane_cam_00_fr0003\.png is 320 x 240 pixels and its photograph"),
+        (HYPER_PHOTO, cut, r"rgb_cam_00_fr0003\.png cannot be read as an image"),
+    ],
+)
+def test_damaged_files_of_prepared_hypersim_give_one_line_that_names_them(file, damage, words, tmp_path):
+    root = make.hypersim(tmp_path / "hypersim")
+    damage(root / file)
+    with pytest.raises(BadData, match=words) as error:
+        Hypersim(root).samples("val", "depth")[0]
+    assert "\n" not in str(error.value)
+
+
+def test_a_cut_tar_of_hypersim_is_refused(tmp_path):
+    file = pack(make.hypersim(tmp_path / "hypersim") / "val", tmp_path / "tars" / "hypersim_processed_val.tar")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(BadData, match=r"hypersim_processed_val\.tar"):
+        Hypersim(tmp_path / "tars").samples("val", "depth")
 
 
 RAW = "ai_001_001/images/scene_cam_00"

@@ -32,7 +32,7 @@ def picture(*colours):
         ((204, 0, 0), False),
     ],
 )
-def test_red_reads_within_fifty_and_the_boundary_is_in(colour, inside):
+def test_red_reads_within_fifty_and_the_boundary_is_in(colour, inside):  # R4
     drawn = picture(colour, (0, 0, 0))
     assert RedMask().decode(drawn, drawn[0], QUERIES).tolist() == [[inside, False]] * 2
 

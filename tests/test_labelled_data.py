@@ -231,6 +231,10 @@ def test_its_parts_and_counts(tiny):
             "line 1: '' is none of the 3 classes",
         ),
         (lambda r: (r / "val" / "val_annotations.txt").write_text("\n"), "names no photograph"),
+        (
+            lambda r: (r / "val" / "val_annotations.txt").write_text(f"../../wnids.txt\t{WNIDS[0]}\t0\t0\t1\t1\n"),
+            "line 1: .*wnids.txt is missing",
+        ),
     ],
 )
 def test_a_broken_layout_is_refused_and_named(tiny, spoil, words):

@@ -60,6 +60,7 @@ def test_snr_at_0_is_that_of_doubles_where_diffusers_keeps_floats():
     float32 = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float32) ** 2, 0)[0]
     assert float(float32.double() / (1 - float32.double())) == pytest.approx(1175.4403, abs=1e-3)
     assert ScaledLinear().snr(torch.tensor(0)).item() == pytest.approx(1175.4706, abs=1e-4)
+    assert Linear().alphas_cumprod[10] == pytest.approx(0.997807, abs=5e-7), "DDAE's t = 11, which counts from 1"
 
 
 def test_the_cosine_schedule_ends_where_beta_is_capped():

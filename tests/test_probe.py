@@ -10,7 +10,7 @@ import pytest
 from addp_bench.errors import BadData, BadOption, BadPrediction, UnknownName
 from addp_bench.metrics import LogOfPairs
 from addp_bench.records import Record, metric_entry, metric_of
-from addp_bench.statistics import Statistics
+from addp_bench.statistics import Statistics, statistics_of
 from addp_bench.tasks.probe import Probe
 from addp_bench.types import Classified, Sample
 from addp_bench.uncertainty import Runs, interval
@@ -37,6 +37,15 @@ def scored(*rows):
 def test_the_highest_score_is_the_answer_and_of_equals_the_first():
     scores = [[2, 1, 0], [0, 0, 5], [1, 1, 0], [0, 3, 3]]
     assert judged([0, 2, 1, 1], [scored(row) for row in scores])["top1"] == 0.75
+
+
+def test_every_photograph_counts_once_and_a_repeated_one_is_refused():
+    """Ten photographs on four ranks would be padded to twelve by the first two again: .75 where .7 is true."""
+    right = [1, 1, 0, 1, 1, 1, 0, 1, 1, 0]
+    assert judged([1] * 10, right, NAMES)["top1"] == pytest.approx(0.7)
+    ids = [str(k) for k in range(10)]
+    with pytest.raises(BadData, match="a sample id stands twice"):
+        statistics_of([*ids, *ids[:2]], [*ids, *ids[:2]], [{"correct": float(r)} for r in [*right, *right[:2]]])
 
 
 def test_accuracy_is_the_mean_over_noise_draws_and_what_is_predicted_the_first():

@@ -90,6 +90,15 @@ def test_pixels_under_two_polygons_count_once_or_not_at_all(merge, pixels):
     assert mask.sum() == pixels
 
 
+def test_a_polygon_covers_the_pixels_that_cocos_example_says():
+    """Polygon 1,1 4,1 4,3 1,3 on 5 x 6: rows 1:3 and columns 1:4."""
+    rectangle = Outline(1, "thing", ((1, 1, 4, 1, 4, 3, 1, 3),))
+    mask = mask_of(rectangle, Photograph("f", 5, 6, ()), "or", "f")
+    assert mask.shape == (5, 6)
+    assert mask.sum() == 6
+    assert mask[1:3, 1:4].all()
+
+
 def test_the_merge_rule_reaches_the_samples(shared):
     tripod = {
         merge: next(s for s in load("testA", path=shared, mask_merge=merge) if s.text == "tripod").truth.sum()

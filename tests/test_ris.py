@@ -318,7 +318,8 @@ def test_a_file_that_is_no_mask_is_refused_with_the_name_of_the_sample(tmp_path)
             RIS.read(tmp_path / f"{name}.png", sample)
 
 
-def test_a_majority_of_masks_by_hand_and_a_tie_is_background():
+def test_a_majority_of_masks_by_hand_and_a_tie_is_background():  # R7
+    assert majority([[[1, 1, 0]], [[1, 0, 0]], [[0, 1, 0]]]).tolist() == [[True, True, False]]
     one, two, three = [[1, 1, 0, 0]], [[1, 0, 1, 0]], [[1, 0, 0, 1]]
     assert majority([one, two, three]).tolist() == [[True, False, False, False]]
     assert majority([one, two]).tolist() == [[True, False, False, False]]

@@ -201,10 +201,10 @@ class Evaluator:
             ratio("acc", "acc", "right", "posed"),
             ratio("precision", "precision", "right.yes", "said"),
             ratio("recall", "recall", "right.yes", "posed.yes"),
+            ratio("specificity", "specificity", "right.no", "posed.no"),
             ratio("f1", "F1", "right.yes", "said_or_there"),
             MeanOfRatios(id="mf1", label="mF1", numerator="hit", denominator="said_or_there"),
             MeanAveragePrecision(),
-            ratio("yes", "said yes", "said", "posed"),
             RatioOfSums(id="unread", label="unread", numerator="unread", denominator="posed", higher_is_better=False),
             *(
                 ratio(f"f1_{_identifier(name)}", f"F1 {name}", f"hit.{name}", f"said_or_there.{name}")

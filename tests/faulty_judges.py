@@ -20,7 +20,7 @@ from pycocotools.cocoeval import COCOeval
 from addp_bench.errors import BadPrediction
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
-from addp_bench.tasks import depth, detection, probe, ris, semantic
+from addp_bench.tasks import classification, depth, detection, probe, ris, semantic
 from addp_bench.tasks.depth_metrics import errors
 from addp_bench.types import UNLABELLED, Classified, Depth, Detections
 
@@ -447,6 +447,21 @@ class AnyDraw(ClassJudge):
     def statistics(self, sample, prediction):
         row = super().statistics(sample, prediction)
         return {**row, "correct": math.ceil(row["correct"])}
+
+
+# ------------------------------------------------------------------------------------------------ which classes
+
+
+@fault(classification.Classification, {})
+class HalfIsYes(classification.Evaluator):
+    """An answer between yes and no counts as yes."""
+
+    def __init__(self, protocol, vocabulary):
+        super().__init__(classification.Settings.read(protocol), vocabulary)
+
+    def statistics(self, sample, prediction):
+        leaning = np.where(prediction.scores == 0.5, 0.5 + 1e-9, prediction.scores)
+        return super().statistics(sample, dataclasses.replace(prediction, scores=leaning))
 
 
 @hookimpl

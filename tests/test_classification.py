@@ -53,7 +53,7 @@ def test_three_photographs_by_hand():
         "f1": pytest.approx(2 * 2 / (5 + 3)),
         "mf1": pytest.approx((2 / 3 + 0 + 1 / 2) / 3),
         "map": pytest.approx((1 / 2 + (1 / 2 * 1 / 2 + 1 / 2 * 2 / 3)) / 2),  # no fork is anywhere
-        "yes": pytest.approx(5 / 9),
+        "specificity": pytest.approx(2 / 6),
         "unread": pytest.approx(1 / 9),
         "f1_cup": pytest.approx(2 / 3),
         "f1_fork": 0.0,
@@ -333,7 +333,7 @@ def test_naive_answers_stand_in_the_order_of_what_is_known():
         rows = [evaluator.statistics(one, ask(model, one, "classification", 0, THREE)) for one in samples]
         found[name] = {m.id: float(m.value(columns_of(rows))) for m in evaluator.metrics}
     assert found["no"]["bacc"] == found["yes"]["bacc"] == 0.5
-    assert (found["no"]["yes"], found["yes"]["yes"]) == (0.0, 1.0)
+    assert (found["no"]["specificity"], found["yes"]["specificity"]) == (1.0, 0.0)
     assert abs(found["random"]["bacc"] - 0.5) < 0.12  # five standard deviations of 600 questions
     # yes to cups: 150 of 200 rightly; no to the rest: 50 forks missed, 150 + 200 rightly absent
     assert found["mean"]["bacc"] == pytest.approx((150 / 200 + 350 / 400) / 2)

@@ -48,6 +48,7 @@ FOUND = {
     "classesfromzero": ("ap", "the truth", 0.0, "1"),
     "lastofequals": ("top1", "equal scores: of equals the first class", 0.0, "0.6667"),
     "fourforfive": ("top5", "the true class at the last place that counts", 0.0, "1"),
+    "halfisyes": ("acc", "one half, which is no answer", 0.5, "0"),
     "anydraw": ("top1", "right at one of four draws of noise", 1.0, "0.25"),
 }
 

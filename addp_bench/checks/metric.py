@@ -21,7 +21,8 @@ from addp_bench.registry import REQUIRED, Registry
 from addp_bench.spec import tidy
 from addp_bench.statistics import columns_of
 
-from . import theory_boxes, theory_class, theory_depth, theory_labels, theory_mask
+from . import theory_boxes, theory_class, theory_depth, theory_labels, theory_mask, theory_presence
+from .given import VOCABULARY
 from .planted import Case, Theory
 
 THEORIES: Mapping[str, Theory] = {
@@ -30,6 +31,7 @@ THEORIES: Mapping[str, Theory] = {
     "labels": theory_labels.THEORY,
     "boxes": theory_boxes.THEORY,
     "class": theory_class.THEORY,
+    "classes": theory_presence.THEORY,
 }
 ROUNDING = 1e-9  # of the same sums
 NEAR = 1e-6  # of numbers that are solved for
@@ -68,7 +70,7 @@ def check(registry: Registry, name: str = "all") -> Iterator[Line]:
                 yield Line("", f"has options without default: {', '.join(needed)}", None, "any", True, task_name)
             continue
         task = registry.build("task", task_name)
-        vocabulary = THEORIES[task.truth].vocabulary if task.truth in THEORIES else ()
+        vocabulary = THEORIES[task.truth].vocabulary if task.truth in THEORIES else VOCABULARY
         for protocol, settings in task.protocols().items():
             evaluator = task.evaluator(settings, vocabulary)
             ids = {m.id for m in evaluator.metrics}

@@ -80,7 +80,7 @@ def trained(name):
     found = {}
     for record in records.load_all(ROOT / "benchmarks" / "records" / name).records:
         choices = record.result["choices"]
-        if record.result["training"] and choices["target"]["name"] == "x0":
+        if record.result["training"] and record.result["sampling_steps"] > 1 and choices["target"]["name"] == "x0":
             found.setdefault((choices["weights"]["name"], choices["aug"]["name"]), {})[record.result["seed"]] = record
     return found
 

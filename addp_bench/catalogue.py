@@ -38,7 +38,8 @@ class Plugin:
 
     summary: first line of its docstring. words: all of it. options: each with name, type, default (None when required),
     required and words. origin: distribution and version, or a file. citation: "" when its docstring names no source.
-    about: of a dataset, the fields of its types.About; empty for what says nothing of the kind.
+    about: of a dataset, the fields of its types.About; empty for what says nothing of the kind. protocols: of a task
+    that needs no option, as `protocol_cards.listed` gives them.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Plugin:
     origin: str
     citation: str
     about: Mapping[str, Any]
+    protocols: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class Catalogue:
             if tidy(name) in (plugin.name, *plugin.aliases):
                 return plugin
         raise self._unknown(kind, name, candidates)
+
+    def protocols(self) -> list[dict[str, Any]]:
+        """Those of every task: what `protocol_cards.listed` gives, and the task."""
+        return [{"task": plugin.name, **protocol} for plugin in self.of("task") for protocol in plugin.protocols]
 
     def _unknown(self, kind: str, name: str, candidates: Iterable[Plugin]) -> UnknownName:
         failed = "; ".join(f"{module}: {why}" for module, why in self.failures.items())
@@ -180,7 +186,17 @@ def _in_words(entry: Entry) -> Plugin:
         origin=entry.origin,
         citation=_citation(words),
         about=asdict(about) if isinstance(about := getattr(entry.factory, "about", None), About) else {},
+        protocols=_protocols(entry),
     )
+
+
+def _protocols(entry: Entry) -> list[dict[str, Any]]:
+    from addp_bench.protocol_cards import listed
+    from addp_bench.registry import REQUIRED
+
+    if entry.kind != "task" or any(option.default is REQUIRED for option in entry.options):
+        return []
+    return listed(entry.factory())
 
 
 def _option(option: Option) -> dict[str, Any]:

@@ -26,6 +26,8 @@ def charts_of(record: Record) -> list[Callable[[Axes], None]]:
     charts: list[Callable[[Axes], None]] = []
     if result["curve"] and len(result["curve"]["t"]) > 1:
         charts.append(lambda axes: _curve(axes, record))
+    if result.get("tuning"):
+        charts.append(lambda axes: _tuning(axes, record))
     if result["contribution"]:
         charts.append(lambda axes: _contribution(axes, result["contribution"]))
     if result["slices"]:
@@ -75,6 +77,22 @@ def _curve(axes: Axes, record: Record) -> None:
         handles, labels = [*handles, behind], [*labels, "share of training"]
     below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 4}
     axes.legend(handles, labels, fontsize=7.5, frameon=False, columnspacing=1.2, handlelength=1.6, **below)
+
+
+def _tuning(axes: Axes, record: Record) -> None:
+    """The metric that chose a threshold, at every value that was tried."""
+    tuning = record.result["tuning"]
+    metric = record.result["metrics"][tuning["metric"]]
+    scale, unit = _scale(metric)
+    curve = np.array([np.nan if v is None else v * scale for v in tuning["curve"]])
+    axes.plot(tuning["values"], curve, "-o", color=BLUE, ms=3, lw=1.5, label=clean(metric["label"]))
+    for value, colour, words in ((tuning["own"], GREY, "the encoding's own"), (tuning["value"], RED, "taken")):
+        axes.axvline(value, color=colour, lw=1, ls=":" if colour == GREY else "-", label=f"{words}: {value:g}")
+    axes.set_ylim(0, float(np.nanmax(curve)) * 1.12 or 1.0)
+    axes.set_xlabel(f"{clean(tuning['option'])}, on {tuning['samples']} of {clean(tuning['split'])}", fontsize=8)
+    axes.set_ylabel(f"{clean(metric['label'])}, {unit}", fontsize=8)
+    dress(axes, "The threshold, chosen on what is not judged")
+    axes.legend(fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.19), ncols=3)
 
 
 def _mass(axes: Axes, mass: Sequence[float], steps: int) -> Any:

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 # Fields that hold the keys of earlier stages: they differ because something in those stages does, which is said there.
-DERIVED = ("train", "latents", "predict", "contribution", "reading", "features", "held_out", "probe", "network")
+DERIVED = (
+    "train",
+    "latents",
+    "predict",
+    "contribution",
+    "reading",
+    "tuning",
+    "features",
+    "held_out",
+    "probe",
+    "network",
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +34,12 @@ def parts(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Map
     """The stages of a cell (kind, key, spec), inputs first, by the part they play.
 
     The last of a kind is the cell's own (`train`); earlier ones belong to what it rests on (`source train`). What only
-    the choice of the timestep that is read rests on is called `reading`.
+    the choice of the timestep that is read rests on is called `reading`, and `tuning` what that of a threshold does.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    reading = _reading(stages)
+    chosen = {key: what for what in ("tuning", "reading") for key in _chosen(stages, what)}
     for kind, key, spec in reversed(stages):
-        name = f"reading {kind}" if key in reading else kind
+        name = f"{chosen[key]} {kind}" if key in chosen else kind
         if kind == "features":  # there is one of each split
             name = f"features {spec['data']['split']}"
         while name in found:
@@ -51,10 +62,10 @@ def nearest(here: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) ->
     return min(found, key=lambda pair: len(pair[1])) if found else None
 
 
-def _reading(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> set[str]:
-    """Keys of the predictions that the timestep is chosen on, and of the latents that nothing else is drawn from."""
+def _chosen(stages: Sequence[tuple[str, str, Mapping[str, Any]]], what: str) -> set[str]:
+    """Keys of the predictions that a choice is made on, and of the latents that nothing else is drawn from."""
     specs = {key: spec for _, key, spec in stages}
-    chosen = stages[-1][2].get("reading")
+    chosen = stages[-1][2].get(what)
     if chosen is None:
         return set()
     others = {spec.get("latents") for key, spec in specs.items() if key != chosen}

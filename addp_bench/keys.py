@@ -31,7 +31,7 @@ CODE = {
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
     "contribution": ("regression", "contribution", "evaluation", "work"),
     "answers": ("types", "randomness", "evaluation"),
-    "score": ("types", "metrics", "average_precision", "statistics", "evaluation", "outcome", "work"),
+    "score": ("types", "metrics", "average_precision", "statistics", "evaluation", "outcome", "tuning", "work"),
     "features": ("types", "randomness", "schedule", "cache", "probing", "probe_work"),
     "probe": ("randomness", "probing", "probe_work"),
     "judged": ("types", "metrics", "statistics", "evaluation", "outcome", "work", "probing", "probe_work"),

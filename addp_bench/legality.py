@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from addp_bench.errors import BadOption, unknown
+
 if TYPE_CHECKING:
+    from addp_bench.cards import Cards
+    from addp_bench.protocol_cards import Protocol
     from addp_bench.registry import Registry
+    from addp_bench.resolve import Cell
     from addp_bench.spec import Choice
 
 
@@ -54,13 +59,53 @@ def check_sense(
         _check_goal({kind: choices[kind].name for kind in ("target", "aug", "exposure")}, corrupts, registry)
 
 
-def check_judged(choices: Mapping[str, Choice], protocol: str, task: Any, registry: Registry) -> None:
+def check_judged(choices: Mapping[str, Choice], protocol: Protocol, task: Any, registry: Registry) -> None:
     """Raises Illegal, with the task's reason, where what is drawn cannot be judged under a protocol."""
     if not hasattr(task, "refuses"):
         return
     encoding = registry.build("encoding", choices["encoding"])
-    if reason := task.refuses(task.protocols()[protocol], encoding):
-        raise Illegal(f"encoding {choices['encoding'].name} under protocol {protocol}: {reason}")
+    if reason := task.refuses(protocol.settings, encoding):
+        raise Illegal(f"encoding {choices['encoding'].name} under protocol {protocol.name}: {reason}")
+
+
+def check_choosing(cell: Cell, registry: Registry, cards: Cards) -> None:
+    """How a cell is read may be chosen, but not on what is judged.
+
+    Raises Illegal and UnknownName where a threshold cannot be chosen, BadOption where what is judged would decide.
+    """
+    dataset, chosen = cell.dataset("stats"), {}
+    if cell.read_at == "best_on_stats":
+        chosen["stats"] = "--read-at best_on_stats"
+    if (split := cell.splits.get("tune")) is not None:
+        chosen["tune"] = f"--tune-on {split}"
+        if getattr(registry.build("encoding", cell["encoding"]), "sweep", None) is None:
+            raise Illegal(f"--tune-on {split}: encoding {cell['encoding']} is read by no threshold; leave it out")
+        if split not in cards.dataset(dataset).splits():
+            raise unknown(f"split of {dataset.name}", split, cards.dataset(dataset).splits())
+    judged, task = cell.splits["eval"], cell.name("task")
+    for purpose, flag in chosen.items():
+        seen = cards.photographs(dataset, cell.splits[purpose], task)
+        if shared := seen & cards.photographs(cell["dataset"], judged, task):
+            raise BadOption(
+                f"{flag}: {len(shared)} of the {len(seen)} photographs it chooses on are in split {judged}, which is "
+                "judged, and nothing is chosen on what it is judged on; take another split for one of them"
+            )
+
+
+def require_apart(cell: Cell, stats: str, cards: Cards) -> None:
+    """Raises BadOption when photographs that are trained on are also judged, or decide what is trained or read.
+
+    stats: what the `stats` split decides, "" for nothing.
+    """
+    task = cell.name("task")
+    trained = cards.photographs(cell.dataset("train"), cell.splits["train"], task)
+    for purpose, use in {"eval": "judged", "stats": stats}.items():
+        shared = trained & cards.photographs(cell.dataset(purpose), cell.splits[purpose], task) if use else ()
+        if shared:
+            raise BadOption(
+                f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
+                f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
+            )
 
 
 def check_probe(

@@ -10,6 +10,7 @@ import numpy as np
 
 from addp_bench.keys import placeless
 from addp_bench.mixture import said
+from addp_bench.protocol_cards import hash_of
 from addp_bench.records import metric_entry
 
 if TYPE_CHECKING:
@@ -44,18 +45,24 @@ def result(
     scores: Scores,
     taught: Taught | None,
     uses_truth: Sequence[str],
+    deviates: Mapping[str, Any],
 ) -> dict[str, Any]:
     """As `records` holds it.
 
     choices: kind -> what was chosen, told by its contents. fingerprint: of the judged data. taught: None where nothing
-    was trained.
+    was trained. deviates: what is done otherwise than the protocol's card asks.
     """
     statistics = scores.statistics
     count = len(statistics.ids)
     return {
         "task": cell.name("task"),
         "dataset": {**placeless(cell["dataset"]), "split": cell.splits["eval"], "fingerprint": fingerprint},
-        "protocol": {"version": 1, **protocol},
+        "protocol": {
+            "version": 1,
+            **protocol,
+            "hash": hash_of(protocol),
+            **({"deviates": deviates} if deviates else {}),
+        },
         "budget": cell.budget.name,
         "choices": dict(choices),
         "training": _training(cell, taught) if taught else None,

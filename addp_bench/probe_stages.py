@@ -65,7 +65,7 @@ def judged(planner: Planner, cell: Cell) -> Stage:
         "features": evaluated.key,
         "task": {"name": cell.name("task"), "options": {**cell["task"].options, "of": of}},
         "model": planner._model(cell),
-        "protocol": planner._protocol(cell),
+        "protocol": planner.protocol(cell).plain(),
         "budget": budget.name,
         "code": code_digest("judged"),
         "plugins": planner._plugins([("task", cell["task"])]),

@@ -93,7 +93,8 @@ class Task(Protocol):
     # another class is left out, and the record says that the protocol looked at the truth. *Optional*
     # `balanced(sample) -> labels`: the same for "balanced". *Optional* `class_list`: "balanced" where training and
     # statistics ask for these alone too, "all" without it. *Optional* `refuses(protocol, encoding) -> str | None`: why
-    # answers drawn in this encoding cannot be judged so.
+    # answers drawn in this encoding cannot be judged so. *Optional* `cards`, name -> dataset -> types.ProtocolCard: how
+    # published figures are made on it (`protocol_cards`).
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""
@@ -181,7 +182,10 @@ class Encoding(Protocol):
         """The K drawings (K, 3, H, W) in [-1, 1] of ONE sample, its image (3, H, W), its K queries -> a prediction.
 
         Never sees truth. *Optional* `decode_batch(drawings (B, 3, H, W), image (B, 3, H, W), queries)` -> B predictions
-        for encodings with one drawing per sample.
+        for encodings with one drawing per sample. *Optional* `sweep`, a types.Sweep: the option of reading, which
+        nothing of `encode` and `queries` depends on, that may be chosen on a tuning split (`tuning`); None for none.
+        With it `decode_swept(drawings, image, queries, values)` -> the predictions of `decode` at each of these values
+        of the option; what they are compared with is measured once.
         """
 
 

@@ -85,6 +85,9 @@ class _Protocol(TypedDict):
     name: str
     version: int | str
     settings: dict[str, Any]
+    hash: NotRequired[str]
+    asks: NotRequired[dict[str, Any]]  # what its card asks for beside the judge
+    deviates: NotRequired[dict[str, dict[str, Any]]]  # name -> {"card": asked for, "here": done}
 
 
 @_open
@@ -92,6 +95,18 @@ class _Samples(TypedDict):
     asked: int
     scored: int
     failed: int
+
+
+@_open
+class _Tuning(TypedDict):
+    split: str
+    samples: int
+    option: str
+    own: float
+    value: float
+    metric: str
+    values: list[float]
+    curve: list[float | None]
 
 
 @_open
@@ -117,6 +132,7 @@ class _Result(TypedDict):
     contribution: dict[str, Any] | None
     timestep_mass: list[float] | None
     statistics: _Statistics
+    tuning: NotRequired[_Tuning]  # of the threshold at which drawings were read, where it was chosen
     uses_truth: NotRequired[list[str]]  # kinds whose plugin looked at the truth: "model", "agent", ...
 
 

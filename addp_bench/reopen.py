@@ -84,7 +84,8 @@ class Reopened:
             return [self._asked(predictor, samples[place[i]], cache.vocabulary(samples)) for i in ids]
         task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(settings, cache.vocabulary(samples))
-        encoding, model = self.bench.work.build("encoding", self.cell), self.bench.work.model(self.cell)
+        encoding = self.bench.work.encoding(self.cell, self.record.result.get("tuning"))
+        model = self.bench.work.model(self.cell)
         members = [evaluation.Drawn.open(folder) for folder in self.members()]
         read = self.record.result["read_at"]["index"]
         found = []
@@ -119,7 +120,7 @@ class Reopened:
         bench, cell = self.bench, self.cell
         sample = Sample("photo", "photo", image, None, text)
         model = bench.work.trained(cell, self.stage("train"))
-        encoding = bench.work.build("encoding", cell)
+        encoding = bench.work.encoding(cell, self.record.result.get("tuning"))
         queries = cache.queries(encoding, sample, bench.work.samples(cell, "eval", None)[0])
         noise, sampler = bench.work.noise(cell, model), bench.work.build("sampler", cell)
         k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from addp_bench import protocol_cards
 from addp_bench.budgets import PROBED, UNTRAINED, budget_of, budget_of_probe, mistakes
 from addp_bench.cards import Cards
 from addp_bench.errors import BadOption, BadRequest, BenchError, unknown
-from addp_bench.legality import Illegal, check_judged, check_probe, check_sense
+from addp_bench.legality import Illegal, check_choosing, check_judged, check_probe, check_sense, require_apart
 from addp_bench.mixture import Part
 from addp_bench.mixture import said as mixture_said
 from addp_bench.parts import corruptions_of, drafts, parts, train_splits
@@ -35,13 +36,13 @@ class Cell:
     """One resolved combination.
 
     choices: kind -> choice, options complete; kinds that mean nothing to the model are absent. corruption and
-    transform: in the order they are applied, empty when nothing is. protocol: its name; settings are the task's.
+    transform: in the order they are applied, empty when nothing is. protocol: its name; what it says is the task's.
     budget: resolved, with the caller's overrides. seed: of training. sampling_seed: of the noise that evaluation
     starts from. ensemble: how many answers, each from a start of its own, are made one. splits: by purpose
-    ("train", "stats", "eval"). trained_on: the dataset of the first two where it is not the judged one. denoises: it
-    is trained and sampled. probes: a network's features are read, and nothing is drawn. mixture: the tasks that are
-    trained together, none for one alone; the judged one stands among `choices` too. options: which of all this was
-    given and which defaulted (`origins`); says nothing of what the cell is.
+    ("train", "stats", "eval", and "tune" where a threshold is chosen). trained_on: the dataset of all but the judged
+    one, where it is another. denoises: it is trained and sampled. probes: a network's features are read, and nothing is
+    drawn. mixture: the tasks that are trained together, none for one alone; the judged one stands among `choices` too.
+    options: which of all this was given and which defaulted (`origins`); says nothing of what the cell is.
     """
 
     choices: Mapping[str, Choice]
@@ -145,7 +146,7 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
     problems: list[str] = []
     if request.read_at not in ("final", "best_on_stats") and not re.fullmatch(r"t=\d+", request.read_at):
         problems.append(f"--read-at {request.read_at}: expected final, best_on_stats or t=NNN")
-    if request.ensemble < 1:
+    if request.ensemble is not None and request.ensemble < 1:
         problems.append(f"--ensemble {request.ensemble}: expected 1 answer or more")
     if request.precision not in PRECISIONS:
         problems.append(f"--precision {request.precision}: expected {' or '.join(PRECISIONS)}")
@@ -206,6 +207,7 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
     numbers = dataclasses.asdict(cell.budget)
     if cell.denoises or cell.probes:
         drawn = ("ensemble", "read_at") if cell.denoises else ()
+        found |= {"tune_on": cell.splits.get("tune")} if cell.denoises else {}
         found |= {name: getattr(cell, name) for name in ("sampling_seed", "precision", *drawn)}
         for kind in ("corruption", "transform") if cell.denoises else ("transform",):
             found[kind] = "+".join(map(str, getattr(cell, kind))) or "none"
@@ -306,15 +308,18 @@ def _cell(
     model_class = registry.get("model", model_choice.name).factory
     choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
 
+    judge = protocol_cards.named(
+        task, task_choice.name, dataset_choice.name, request.protocol or dataset.protocol(task_choice.name)
+    )
+    protocol, request = judge.name, protocol_cards.completed(request, judge)
+    ensemble = request.ensemble or 1
+
     source = trained_on or dataset_choice
     if request.train_split is not None and request.train_split not in cards.dataset(source).splits():
         raise unknown(f"split of {source.name}", request.train_split, cards.dataset(source).splits())
     splits = {"eval": request.split if request.split is not None else dataset.default_split("eval")}
     if splits["eval"] not in dataset.splits():
         raise unknown(f"split of {dataset_choice.name}", splits["eval"], dataset.splits())
-    protocol = request.protocol or dataset.protocol(task_choice.name)
-    if protocol not in task.protocols():
-        raise unknown(f"protocol of {task_choice.name}", protocol, task.protocols())
 
     if not model_class.denoises:
         if task_choice.name not in getattr(model_class, "tasks", (task_choice.name,)):
@@ -332,7 +337,7 @@ def _cell(
         taught_on = trained_on if learns else None
         cell = Cell(choices, (), splits, protocol, budget, seed, trained_on=taught_on, denoises=False)
         if learns and request.train_split is not None and not request.force:
-            _require_apart(cell, "", cards)
+            require_apart(cell, "", cards)
         return cell
 
     # asked last: a dataset that is only judged on has neither, and a model that learns nothing needs none
@@ -347,9 +352,9 @@ def _cell(
         if request.train_split is not None and not request.force:
             several = len(reading.layers or card.layers) * len(reading.timesteps) > 1
             choosing = f"what layer and t of task {task_choice.name} are chosen on"
-            _require_apart(cell, choosing if several else "", cards)
+            require_apart(cell, choosing if several else "", cards)
         return cell
-    if request.ensemble > 1 and not hasattr(task, "ensemble"):
+    if ensemble > 1 and not hasattr(task, "ensemble"):
         raise Illegal(f"task {task_choice.name} does not say how several answers become one; take --ensemble 1")
     budget = budget_of(request, model_choice.name, model_class)
     aug = choose("aug", "none")
@@ -366,7 +371,9 @@ def _cell(
     }
     if chosen.get("noise", Choice(OWN)).name != OWN:
         choices["noise"] = choose("noise", OWN)
-    check_judged(choices, protocol, task, registry)
+    check_judged(choices, judge, task, registry)
+    if request.tune_on is not None:
+        splits["tune"] = request.tune_on
     cell = Cell(
         choices,
         corruptions_of(task_choice, corruption, aug.name, registry) if corrupts and not mixture else (),
@@ -379,9 +386,10 @@ def _cell(
         request.read_at,
         request.precision,
         transform=transform,
-        ensemble=request.ensemble,
+        ensemble=ensemble,
         mixture=parts(mixture, corruption, aug.name if corrupts else "", request, registry, cards),
     )
+    check_choosing(cell, registry, cards)
     for part in cell.parts():
         about = registry.build("task", part["task"])
         check_sense(part.choices, part.corruption, transform, corrupts, about, registry, force=request.force)
@@ -390,23 +398,7 @@ def _cell(
             measures = weights.needs_contribution and getattr(weights, "from_", None) is None
             chooses = "what --read-at best_on_stats chooses on" if cell.read_at == "best_on_stats" else ""
             measured = f"what weights {cell.name('weights')} are measured on" if measures else chooses
-            _require_apart(part, measured, cards)
+            require_apart(part, measured, cards)
         if mixture and part["task"] == task_choice:
             cell = dataclasses.replace(cell, corruption=part.corruption)
     return cell
-
-
-def _require_apart(cell: Cell, stats: str, cards: Cards) -> None:
-    """Raises BadOption when photographs that are trained on are also judged, or decide what is trained or read.
-
-    stats: what the `stats` split decides, "" for nothing.
-    """
-    task = cell.name("task")
-    trained = cards.photographs(cell.dataset("train"), cell.splits["train"], task)
-    for purpose, use in {"eval": "judged", "stats": stats}.items():
-        shared = trained & cards.photographs(cell.dataset(purpose), cell.splits[purpose], task) if use else ()
-        if shared:
-            raise BadOption(
-                f"--train-split {cell.splits['train']}: {len(shared)} of its {len(trained)} photographs are in split "
-                f"{cell.splits[purpose]}, which is {use}; train on another split, or say --force"
-            )

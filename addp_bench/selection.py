@@ -23,6 +23,7 @@ FIELDS = (
     "sampling_steps",
     "ensemble",
     "read_at",
+    "tuned_on",
     "precision",
     "train_steps",
 )
@@ -116,6 +117,7 @@ def _texts(record: Record, name: str) -> list[str]:
         "split": result["dataset"]["split"],
         "protocol": result["protocol"]["name"],
         "read_at": (result["read_at"] or {}).get("rule"),
+        "tuned_on": result.get("tuning", {}).get("split"),
         "precision": (result["training"] or {}).get("precision"),
         "train_steps": (result["training"] or {}).get("steps"),
     }
@@ -186,7 +188,7 @@ class Row:
             "sampling steps": result["sampling_steps"],
             "sampling seed": result.get("sampling_seed"),
             "ensemble": (result.get("ensemble") or 1) if result["sampling_steps"] else None,
-            "read at": (result["read_at"] or {}).get("rule"),
+            "read at": _read_at(result),
             **{f"train {name.replace('_', ' ')}": value for name, value in (result["training"] or {}).items()},
         }
         axes |= {name: [_as_choice(value)] for name, value in numbers.items() if value is not None}
@@ -224,8 +226,13 @@ def _row_key(record: Record) -> str:
     result = record.result
     parts = {name: result.get(name) for name in ("choices", "training", "sampling_steps", "sampling_seed")}
     parts["ensemble"] = result.get("ensemble") or 1
-    rule = (result["read_at"] or {}).get("rule")
-    return canonical([_scored_as(record), result["budget"], result["samples"]["asked"], rule, parts])
+    return canonical([_scored_as(record), result["budget"], result["samples"]["asked"], _read_at(result), parts])
+
+
+def _read_at(result: Mapping[str, Any]) -> str | None:
+    """By what rule answers are read, and how its threshold was chosen; not which: that differs by seed."""
+    rule, tuned = (result["read_at"] or {}).get("rule"), result.get("tuning")
+    return f"{rule}, {tuned['option']} tuned on {tuned['samples']} of {tuned['split']}" if tuned else rule
 
 
 # ------------------------------------------------------------------------------------------------- comparable
@@ -257,11 +264,12 @@ class Comparable:
         result = self.result
         dataset, protocol = result["dataset"], result["protocol"]
         numbers = result["training"] if self.budget == CUSTOM else {}
+        asks = {f"card's {name}": value for name, value in protocol.get("asks", {}).items()}
         found = {"fingerprint": dataset["fingerprint"], "protocol version": protocol["version"]}
         found |= {f"{self.headline} version": result["metrics"][self.headline]["version"]}
         return {
             name: _said(value)
-            for name, value in {**found, **dataset["options"], **protocol["settings"], **numbers}.items()
+            for name, value in {**found, **dataset["options"], **protocol["settings"], **asks, **numbers}.items()
         }
 
 
@@ -299,7 +307,9 @@ def _scored_as(record: Record) -> str:
     result, headline = record.result, record.headline
     dataset = {**result["dataset"]}
     versions = {name: metric["version"] for name, metric in result["metrics"].items() if name == headline}
-    return canonical([result["task"], dataset, result["protocol"], versions])
+    # what deviates from a card stands in a row's own columns, and the hash says again what is compared here
+    protocol = {name: said for name, said in result["protocol"].items() if name not in ("hash", "deviates")}
+    return canonical([result["task"], dataset, protocol, versions])
 
 
 def _set_key(row: Row) -> str:

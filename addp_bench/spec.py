@@ -89,7 +89,8 @@ class Request:
 
     axes: kind -> as written (`min_snr:gamma=5`, `all`). corruption, transform: alternatives, each a set joined by `+`.
     overrides: fields of the budget that were given (`types.Budget`). ensemble: how many answers to each question, from
-    starts of their own, are made one. read_at: "final", "best_on_stats" or "t=NNN".
+    starts of their own, are made one; None for 1, or what the protocol's card asks for. read_at: "final",
+    "best_on_stats" or "t=NNN". tune_on: the split on which the encoding's threshold is chosen, None for its own.
     force: run what is refused as senseless. trained_on: the dataset that is trained on where it is not the one that is
     judged on. train_split: the split that is trained on, None for its dataset's own. mixture: the tasks that are
     trained together, each judged unless `axes` names some; empty where the judged one is trained. given: names of the
@@ -101,12 +102,13 @@ class Request:
     transform: Sequence[str] = ()
     seeds: Sequence[int] = (0,)
     sampling_seed: int = 0
-    ensemble: int = 1
+    ensemble: int | None = None
     budget: str = "quick"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     split: str | None = None
     protocol: str | None = None
     read_at: str = "final"
+    tune_on: str | None = None
     precision: str = "fp32"
     force: bool = False
     trained_on: str | None = None

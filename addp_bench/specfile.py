@@ -31,6 +31,7 @@ FIELDS = (
     "split",
     "protocol",
     "read_at",
+    "tune_on",
     "sampling_seed",
     "ensemble",
     "train_split",
@@ -142,6 +143,7 @@ class _Reader:
             "limit",
             "steps",
             "read_at",
+            "tune_on",
             "sampling_seed",
             "ensemble",
             *EVAL_AXES,
@@ -182,8 +184,11 @@ class _Reader:
             "split": entry.get("split"),
             "protocol": entry.get("protocol"),
             "read_at": str(entry.get("read_at", "final")),
+            "tune_on": entry.get("tune_on"),
             "sampling_seed": self.checked(f"{place}.sampling_seed", lambda: int(entry.get("sampling_seed", 0))),
-            "ensemble": self.checked(f"{place}.ensemble", lambda: int(entry.get("ensemble", 1))),
+            "ensemble": self.checked(
+                f"{place}.ensemble", lambda: None if entry.get("ensemble") is None else int(entry["ensemble"])
+            ),
             "trained_on": trained_on,
             "given": said | given.pop("given", frozenset()),
         }

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from addp_bench import probe_stages
+from addp_bench import probe_stages, protocol_cards
 from addp_bench.cache import NO_IMAGE
 from addp_bench.cards import Cards
 from addp_bench.contribution import is_file, read_contribution, sources_of
@@ -28,6 +28,7 @@ from addp_bench.evaluation import GROUPS
 from addp_bench.finished import finished
 from addp_bench.keys import KEY_SCHEMA, by_content, code_digest, placeless, plugin_digest
 from addp_bench.legality import Illegal
+from addp_bench.protocol_cards import Protocol
 from addp_bench.registry import Registry
 from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
@@ -88,8 +89,7 @@ class Planner:
 
     def _class_list(self, cell: Cell) -> str:
         """Which classes a sample is asked for when it is judged: "all", those "present" in its truth, or "balanced"."""
-        settings = self.registry.build("task", cell["task"]).protocols()[cell.protocol]
-        asked = str(settings.get("class_list", "all"))
+        asked = str(self.protocol(cell).settings.get("class_list", "all"))
         if asked != "all":
             sample = Sample("any", "any", NO_IMAGE, None)
             queries = self.registry.build("encoding", cell["encoding"]).queries(sample, ("one class", "another"))
@@ -269,12 +269,17 @@ class Planner:
         if cell.read_at == "best_on_stats":
             # the cell's own predictions on the split that is kept for such choices, of one member
             inputs.append(self._own(cell, predicts[0].input("train"), "stats", cell.budget.stats_samples))
+        reading, tuning = inputs[-1].key if cell.read_at == "best_on_stats" else None, {}
+        if "tune" in cell.splits:  # the same, on the split that was named
+            inputs.append(self._own(cell, predicts[0].input("train"), "tune", cell.budget.stats_samples))
+            tuning = {"tuning": inputs[-1].key}
         spec = {
             "predict": predicts[0].key if len(predicts) == 1 else [predict.key for predict in predicts],
             "task": by_content(cell["task"]),
-            "protocol": self._protocol(cell),
+            "protocol": self.protocol(cell).plain(),
             "read_at": cell.read_at,
-            "reading": inputs[-1].key if cell.read_at == "best_on_stats" else None,
+            "reading": reading,
+            **tuning,
             "budget": cell.budget.name,
             "code": code_digest("score"),
             "plugins": self._plugins([("task", cell["task"])]),
@@ -318,9 +323,17 @@ class Planner:
 
     # ------------------------------------------------------------------ what names data, models and code
 
-    def _protocol(self, cell: Cell) -> dict[str, Any]:
+    def protocol(self, cell: Cell) -> Protocol:
+        """How the cell is judged."""
         task = self.registry.build("task", cell["task"])
-        return {"name": cell.protocol, "settings": dict(task.protocols()[cell.protocol])}
+        return protocol_cards.named(task, cell.name("task"), cell.name("dataset"), cell.protocol)
+
+    def deviates(self, cell: Cell) -> str | None:
+        """What the cell does otherwise than its protocol's card asks, in words; None where nothing."""
+        side = self.cards.model(cell["model"]).resolution if cell.denoises else None
+        asks = self.protocol(cell).asks
+        found = protocol_cards.deviations(asks, cell, self._count(cell, "eval", None), side)
+        return f"not as protocol {cell.protocol} asks (in brackets): {protocol_cards.told(found)}" if found else None
 
     def _data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
         choice = cell.dataset(purpose)

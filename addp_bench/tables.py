@@ -12,6 +12,7 @@ import numpy as np
 from addp_bench.axes import axes_of
 from addp_bench.breakdown import broken_down, groups_of, number, silent
 from addp_bench.errors import BadData, BadRequest, NothingSelected, unknown
+from addp_bench.protocol_cards import told
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
 from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, SEPARATED, Section, Table, render
@@ -46,7 +47,8 @@ def leaderboard(
     A row is a plain mapping: rank and tier (None where it cannot be ranked) · choices, axis -> text · marks · cells,
     seeds, missing_seeds · metrics, id -> value, and low and high for the headline · difference from the reference
     (value, low, high, p, p_holm, about) or None · reference, whether it is that row · about, "method" or "checkpoint" ·
-    samples, asked and scored · problem, why it is not ranked · extra · groups, see `breakdown.broken_down`.
+    samples, asked and scored · deviates, what is not as the protocol's card asks · problem, why it is not ranked ·
+    extra · groups, see `breakdown.broken_down`.
 
     Raises NothingSelected when no record, or no row for the reference, is left; UnknownName for a field, an attribute
     or a metric; BadRequest for a reference that fits several rows of a section.
@@ -255,6 +257,7 @@ class _Draft:
             "reference": judged.reference,
             "about": about(len(row.by_seed), row.trained),
             "samples": self._samples(judged),
+            "deviates": dict(row.first.result["protocol"].get("deviates", {})),
             "restricted": judged.restricted,
             "problem": judged.problem,
             "groups": {clean(name): entry for name, entry in judged.groups.items()},
@@ -314,6 +317,8 @@ class _Draft:
             notes.append(f"{SEES_TRUTH} looks at the truth ({_list(looked)}), and is shown without a rank.")
         if any(row["restricted"] for row in rows):
             notes.append(f"Rows scored on more samples are judged here on the {self.members.asked} of this table.")
+        if other := [f"{row['cells'][0]}: {clean(told(row['deviates']))}" for row in rows if row["deviates"]]:
+            notes.append(f"Not as the protocol's card asks (in brackets): {'; '.join(other)}.")
         notes += [f"{INCOMPLETE} not ranked: {row['cells'][0]} {row['problem']}." for row in rows if row["problem"]]
         if older := sum(row["older"] for row in rows):
             notes.append(f"{older} older records of the same rows and seeds are left out; `why` says what changed.")

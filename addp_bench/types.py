@@ -62,6 +62,15 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Values that an option of an encoding's decoder may be given on a tuning split. own: what it has without one."""
+
+    option: str
+    own: float
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
 class Boxes:
     """The boxes of B pictures of one size, padded to the N of the picture that has most.
 
@@ -221,6 +230,23 @@ class ModelCard:
     resolution: int
     guidance: str
     layers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ProtocolCard:
+    """How the figures of a publication are made on one dataset; None leaves open what no source states.
+
+    judge: the task's protocol of that name. split: that is judged, all of it. steps: of the sampler. ensemble: answers
+    made one. resolution: longer side, in pixels, of photographs as the model sees them, their shape kept; "native" for
+    their own size. version: goes up when any of it changes, or what the judge does.
+    """
+
+    judge: str
+    split: str | None = None
+    steps: int | None = None
+    ensemble: int | None = None
+    resolution: int | Literal["native"] | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from addp_bench import cache, evaluation, outcome, probe_work
+from addp_bench import cache, evaluation, outcome, probe_work, tuning
 from addp_bench.batches import Batches, Recipe, Source
 from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
 from addp_bench.keys import by_content
 from addp_bench.progress import Progress
+from addp_bench.protocol_cards import deviations
 from addp_bench.resolve import Cell
 from addp_bench.spec import Choice
 from addp_bench.statistics import STATISTICS
@@ -135,12 +136,22 @@ class Work:
             )
         return found
 
-    def answers(self, cell: Cell, predicts: Sequence[Stage], drawing_size: Callable) -> tuple[Sequence[int], Iterator]:
+    def drawn(self, predict: Stage) -> evaluation.Drawn:
+        """What a finished predict stage holds."""
+        return evaluation.Drawn.open(self.folder(predict))
+
+    def encoding(self, cell: Cell, tuned: Mapping[str, Any] | None = None) -> Any:
+        """The encoding as drawings are read. tuned: what a record's `tuning` says was chosen."""
+        return self.registry.build("encoding", tuning.at(cell["encoding"], tuned))
+
+    def answers(
+        self, cell: Cell, predicts: Sequence[Stage], drawing_size: Callable, tuned: Mapping[str, Any] | None = None
+    ) -> tuple[Sequence[int], Iterator]:
         """Timesteps of finished predictions, and an iterator over what they say. predicts: of each member."""
-        several = [evaluation.Drawn.open(self.folder(predict)) for predict in predicts]
+        several = [self.drawn(predict) for predict in predicts]
         asked = predicts[0].input("latents").spec.get("class_list", "all")
         samples, _ = self.samples(cell, predicts[0].context["purpose"], None, asked)
-        encoding, model = self.build("encoding", cell), self.model(cell)
+        encoding, model = self.encoding(cell, tuned), self.model(cell)
         found = [evaluation.answers(d, samples, encoding, model, self.device, drawing_size) for d in several]
         whole = found[0] if len(found) == 1 else evaluation.ensembled(found, self.build("task", cell))
         return several[0].timesteps, whole
@@ -216,12 +227,15 @@ class Work:
         task = self.build("task", cell)
         samples, count = self.samples(cell, "eval", cell.budget.limit)
         evaluator = task.evaluator(stage.spec["protocol"]["settings"], cache.vocabulary(samples))
-        more = {}
+        more: dict[str, Any] = {}
         if cell.probes:
             scores, more["probe"] = probe_work.score(self, stage, evaluator, samples)
         elif cell.denoises:
-            timesteps, found = self.answers(cell, stage.inputs[: cell.ensemble], evaluator.drawing_size)
-            read = self._reading(stage, cell, timesteps, evaluator)
+            members = stage.inputs[: cell.ensemble]
+            read = self._reading(stage, cell, self.drawn(members[0]).timesteps, evaluator)
+            if stage.spec.get("tuning"):
+                more["tuning"] = self._tuned(stage, cell, read, evaluator)
+            timesteps, found = self.answers(cell, members, evaluator.drawing_size, more.get("tuning"))
             scores = evaluation.score(found, evaluator, timesteps, read)
         else:
             predictor = self.predictor(cell)
@@ -230,15 +244,25 @@ class Work:
                     predictor, samples, count, cell.name("task"), cell.seed, evaluator, tell
                 )
         write_bytes(folder / STATISTICS, scores.statistics.packed())
-        write_json(folder / "result.json", {**self._result(stage, cell, evaluator, scores), **more})
+        write_json(folder / "result.json", {**self._result(stage, cell, evaluator, scores, len(samples)), **more})
 
     def _reading(self, stage: Stage, cell: Cell, timesteps: Sequence[int], evaluator: Any) -> int:
         headline = evaluator.metrics[0]
         curve = None
         if cell.read_at == "best_on_stats":
-            on_stats, found = self.answers(cell, stage.inputs[cell.ensemble :], evaluator.drawing_size)
+            on_stats, found = self.answers(cell, [_input(stage, "reading")], evaluator.drawing_size)
             curve = evaluation.score(found, evaluator, on_stats, len(on_stats) - 1).curve[headline.id]
         return evaluation.reading(cell.read_at, timesteps, curve, headline.higher_is_better)
+
+    def _tuned(self, stage: Stage, cell: Cell, read: int, evaluator: Evaluator) -> dict[str, Any]:
+        """What is chosen on the tuning split, of one member, at the step that is read."""
+        predict, encoding = _input(stage, "tuning"), self.encoding(cell)
+        asked = predict.input("latents").spec.get("class_list", "all")
+        samples, _ = self.samples(cell, "tune", None, asked)
+        swept: Any = tuning.Swept(encoding, tuning.candidates(encoding.sweep))
+        drawn = tuning.OneStep.of(self.drawn(predict), read)
+        found = evaluation.answers(drawn, samples, swept, self.model(cell), self.device, evaluator.drawing_size)
+        return tuning.chosen(found, evaluator, encoding.sweep).plain(cell.splits["tune"])
 
     # ------------------------------------------------------------------ what a finished stage says
 
@@ -250,7 +274,10 @@ class Work:
         sources = sources_of(cell["weights"].options.get("from")) or [""] * max(1, len(cell.mixture))
         return averaged([read_contribution(Path(s) if is_file(s) else next(measured)) for s in sources])
 
-    def _result(self, stage: Stage, cell: Cell, evaluator: Evaluator, scores: evaluation.Scores) -> dict[str, Any]:
+    def _result(
+        self, stage: Stage, cell: Cell, evaluator: Evaluator, scores: evaluation.Scores, there: int
+    ) -> dict[str, Any]:
+        """there: samples of the judged split."""
         answers = stage if cell.probes else stage.inputs[0]
         taught = self._taught(answers.input("train"), cell) if cell.denoises else None
         choices = _choices(cell, answers, taught)
@@ -266,6 +293,12 @@ class Work:
             scores,
             taught,
             self._truthful(cell, evaluator, stage.spec["protocol"]["settings"]),
+            deviations(
+                stage.spec["protocol"].get("asks", {}),
+                cell,
+                there,
+                self.build("model", cell).resolution if cell.denoises else None,
+            ),
         )
 
     def _taught(self, stage: Stage, cell: Cell) -> outcome.Taught:
@@ -287,6 +320,11 @@ class Work:
         found = [kind for kind, entry in entries if evaluation.looks(entry.factory, cell.name("task"))]
         told = cell.denoises and protocol.get("class_list") == "present"
         return found + ["protocol"] * (told or getattr(evaluator, "uses_truth", False))
+
+
+def _input(stage: Stage, name: str) -> Stage:
+    """The input whose key a field of the spec holds."""
+    return next(earlier for earlier in stage.inputs if earlier.key == stage.spec[name])
 
 
 def _choices(cell: Cell, answers: Stage, taught: outcome.Taught | None) -> dict[str, Any]:

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from addp_bench.hookspecs import hookimpl
-from addp_bench.types import Drawing, Query, Sample, pixels
+from addp_bench.types import Drawing, Query, Sample, Sweep, pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from addp_bench.registry import Registry
+
+# Thresholds that are tried on a tuning split; ours
+RADII = range(5, 205, 5)
+BRIGHTNESSES = range(5, 255, 5)
 
 # InstructDiffusion's colours for drawing masks, 0..255 RGB
 COLOURS = {
@@ -65,12 +69,36 @@ class SolidMask:
 
     def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (B, 3, H, W) and images (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
+        return self._read(drawings, image, [self.radius])[0]
+
+    @property
+    def sweep(self) -> Sweep:
+        """The radius."""
+        return Sweep("radius", self.radius, RADII)
+
+    def decode_swept(
+        self, drawings: Tensor, image: Tensor, queries: Sequence[Query], values: Sequence[float]
+    ) -> Sequence[Tensor]:
+        """drawings (1, 3, H, W) -> masks (V, H, W) bool, one for each radius."""
+        return self._read(drawings, image[None], values)[:, 0]  # type: ignore[return-value]  # a tensor is a sequence
+
+    def nearness(self, whole: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in whole numbers 0..255 -> minus the squared distance from the colour (B, H, W).
+
+        Of whole numbers it is exact in float32, so the edge of the ball is too.
+        """
+        return -(whole - whole.new_tensor(self.colour).view(3, 1, 1)).square().sum(1)
+
+    def claimed(self, nearness: Tensor, values: Sequence[float]) -> Tensor:
+        """nearness (...) -> bool (V, ...), whether it is within each radius."""
+        return nearness >= -over(nearness, [radius**2 for radius in values])
+
+    def _read(self, drawings: Tensor, image: Tensor, radii: Sequence[float]) -> Tensor:
         whole = pixels(drawings)
-        # squared distances of whole numbers are exact in float32, so the edge of the ball is too
-        mask = (whole - whole.new_tensor(self.colour).view(3, 1, 1)).square().sum(1) <= self.radius**2
+        masks = self.claimed(self.nearness(whole), radii)
         if self.change is None:
-            return mask
-        return mask & ((whole - pixels(image)).square().sum(1) > self.change**2)
+            return masks
+        return masks & ((whole - pixels(image)).square().sum(1) > self.change**2)
 
 
 class RedMask(SolidMask):
@@ -115,9 +143,32 @@ class BinaryMask:
 
     def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
-        whole = pixels(drawings)
-        brightness = (whole * whole.new_tensor(self.shares).view(3, 1, 1)).sum(1)
-        return brightness > 1000 * self.threshold
+        return self.claimed(self.nearness(pixels(drawings)), [self.threshold])[0]
+
+    @property
+    def sweep(self) -> Sweep:
+        """The threshold."""
+        return Sweep("threshold", self.threshold, BRIGHTNESSES)
+
+    def decode_swept(
+        self, drawings: Tensor, image: Tensor, queries: Sequence[Query], values: Sequence[float]
+    ) -> Sequence[Tensor]:
+        """drawings (1, 3, H, W) -> masks (V, H, W) bool, one for each threshold."""
+        masks: Sequence[Tensor] = self.claimed(self.nearness(pixels(drawings))[0], values)  # type: ignore[assignment]
+        return masks
+
+    def nearness(self, whole: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in whole numbers 0..255 -> their brightness in thousandths (B, H, W), exact."""
+        return (whole * whole.new_tensor(self.shares).view(3, 1, 1)).sum(1)
+
+    def claimed(self, nearness: Tensor, values: Sequence[float]) -> Tensor:
+        """nearness (...) -> bool (V, ...), whether it is above each threshold."""
+        return nearness > over(nearness, [1000 * threshold for threshold in values])
+
+
+def over(values: Tensor, thresholds: Sequence[float]) -> Tensor:
+    """Thresholds as (V, 1, ...), to be compared with values (...)."""
+    return values.new_tensor(thresholds).view(-1, *[1] * values.ndim)
 
 
 def read_colour(text: str) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from addp_bench.errors import BadData, BadOption
 from addp_bench.hookspecs import hookimpl
-from addp_bench.types import UNLABELLED, Drawing, Query, Sample, pixels
+from addp_bench.types import UNLABELLED, Drawing, Query, Sample, Sweep, pixels
 
 from .encodings import BinaryMask, SolidMask
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 BACKGROUND = "background"  # the name of a class that is what no other class is
 BLACK = (0, 0, 0)
+FARTHEST = {"abs": 765.0, "square": 442.0}  # no two colours are farther apart: 3 x 255, and 255 times the root of 3
 
 # SceneParse150's colours for looking at (color150.mat), classes 1 to 150. Roads and skyscrapers share one.
 _ADE20K = """
@@ -112,11 +113,25 @@ class Palette:
 
     def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (B, 3, H, W) in [-1, 1] -> class maps (B, H, W) int64 on their device."""
+        return self._read(drawings, queries, [self.sweep.own])[0]
+
+    @property
+    def sweep(self) -> Sweep:
+        """The ignore_radius; not given, it is the distance that none exceeds."""
+        largest = FARTHEST[self.distance]
+        own = largest if self.ignore_radius is None else self.ignore_radius
+        return Sweep("ignore_radius", own, [*range(10, 301, 10), largest])
+
+    def decode_swept(
+        self, drawings: Tensor, image: Tensor, queries: Sequence[Query], values: Sequence[float]
+    ) -> Sequence[Tensor]:
+        """drawings (1, 3, H, W) -> class maps (H, W) int64, one for each ignore_radius."""
+        return [maps[0] for maps in self._read(drawings, queries, values)]
+
+    def _read(self, drawings: Tensor, queries: Sequence[Query], radii: Sequence[float]) -> list[Tensor]:
         label, distance = nearest_colour(pixels(drawings), table_of(queries), self.distance)
-        if self.ignore_radius is None:
-            return label
-        reach = self.ignore_radius if self.distance == "abs" else self.ignore_radius**2
-        return label.where(distance <= reach, label.new_tensor(UNLABELLED))
+        reach = radii if self.distance == "abs" else [radius**2 for radius in radii]
+        return [label.where(distance <= most, label.new_tensor(UNLABELLED)) for most in reach]
 
 
 @dataclass(frozen=True)
@@ -194,22 +209,28 @@ class ClassMask:
 
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (K, 3, H, W) in [-1, 1] of K classes -> class map (H, W) int64 on their device."""
+        return self.decode_swept(drawings, image, queries, [self.sweep.own])[0]
+
+    @property
+    def sweep(self) -> Sweep:
+        """That of the drawing: the threshold of binary, the radius of solid."""
+        return self.mask.sweep
+
+    def decode_swept(
+        self, drawings: Tensor, image: Tensor, queries: Sequence[Query], values: Sequence[float]
+    ) -> Sequence[Tensor]:
+        """drawings (K, 3, H, W) -> class maps (H, W) int64, one for each value."""
         import torch
 
-        found = torch.full(drawings.shape[2:], class_of(queries[0])[1], dtype=torch.int64, device=drawings.device)
+        label = torch.zeros(drawings.shape[2:], dtype=torch.int64, device=drawings.device)
         best = torch.full(drawings.shape[2:], -torch.inf, device=drawings.device)
         for k in sorted(range(len(queries)), key=lambda k: class_of(queries[k])):  # one at a time: may be hundreds
-            near = self._nearness(pixels(drawings[k : k + 1]))[0]
-            claimed = self.mask.decode_batch(drawings[k : k + 1], image[None], queries)[0]
-            better = claimed & (near > best)
-            found[better], best[better] = class_of(queries[k])[0], near[better]
-        return found
-
-    def _nearness(self, whole: Tensor) -> Tensor:
-        """(B, H, W): the greater, the nearer to the colour; whole numbers, as `pixels` makes them, so exact."""
-        if isinstance(self.mask, BinaryMask):
-            return (whole * whole.new_tensor(self.mask.shares).view(3, 1, 1)).sum(1)
-        return -(whole - whole.new_tensor(self.mask.colour).view(3, 1, 1)).square().sum(1)
+            near = self.mask.nearness(pixels(drawings[k : k + 1]))[0]
+            better = near > best
+            label[better], best[better] = class_of(queries[k])[0], near[better]
+        # where the nearest drawing claims a pixel, it is the nearest of those that do; where it does not, none does
+        rest = label.new_tensor(class_of(queries[0])[1])
+        return [label.where(claimed, rest) for claimed in self.mask.claimed(best, values)]
 
 
 def painter(classes: int) -> list[Colour]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from addp_bench.hookspecs import hookimpl
-from addp_bench.types import Drawing, Query, Sample, pixels
+from addp_bench.types import Drawing, Query, Sample, Sweep, pixels
 
-from .encodings import read_colour
+from .encodings import over, read_colour
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,11 +64,26 @@ class TransparentMask:
 
     def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (B, 3, H, W) and images (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
+        return self._read(drawings, image, [self.threshold])[0]
+
+    @property
+    def sweep(self) -> Sweep:
+        """The threshold: nineteen shares of 1 - alpha (ours)."""
+        return Sweep("threshold", self.threshold, [(1 - self.alpha) * k / 20 for k in range(1, 20)])
+
+    def decode_swept(
+        self, drawings: Tensor, image: Tensor, queries: Sequence[Query], values: Sequence[float]
+    ) -> Sequence[Tensor]:
+        """drawings (1, 3, H, W) and image (3, H, W) -> masks (V, H, W) bool, one for each threshold."""
+        return self._read(drawings, image[None], values)[:, 0]  # type: ignore[return-value]  # a tensor is a sequence
+
+    def _read(self, drawings: Tensor, image: Tensor, thresholds: Sequence[float]) -> Tensor:
         drawn, photo = pixels(drawings).double(), pixels(image).double()
         towards = photo.new_tensor(self.colour).view(3, 1, 1) - photo
         length = towards.square().sum(1)
         # share > threshold, multiplied by |colour - photograph|^2, which may be 0
-        return (((drawn - photo) * towards).sum(1) > self.threshold * length) & (length > self.contrast**2)
+        along = ((drawn - photo) * towards).sum(1)
+        return (along > over(along, thresholds) * length) & (length > self.contrast**2)
 
 
 @hookimpl

@@ -23,6 +23,7 @@ from addp_bench.types import Depth
 
 from . import depth_files
 from .depth_alignment import LEAST, MEANT, Alignment, Space, Subsampling, aligned, disparity, solved, subsampled
+from .depth_cards import CARDS
 from .depth_ensemble import ensemble, lower_median
 from .depth_metrics import COLUMNS, COMPAT, errors, instructcv_errors, metrics
 from .ris import nearest
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from addp_bench.registry import Registry
-    from addp_bench.types import Sample
+    from addp_bench.types import ProtocolCard, Sample
 
 BENCHMARK = (352, 1216)  # rows and columns of KITTI's benchmark crop: from the bottom, and centred
 # Shares of the frame's rows and columns, cut off to whole pixels
@@ -139,6 +140,7 @@ class DepthTask:
     corruptions: ClassVar[Sequence[str]] = ("blur",)
     encoding: ClassVar[str] = "depth_affine"
     suffix: ClassVar[str] = ".npy"
+    cards: ClassVar[Mapping[str, Mapping[str, ProtocolCard]]] = CARDS
 
     def __init__(self, files: Space = "affine") -> None:
         self.files: Space = files

@@ -20,7 +20,7 @@ from addp_bench.average_precision import IOUS, AveragePrecision, AverageRecall
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import RatioOfSums
-from addp_bench.types import Boxes, Detections, Objects
+from addp_bench.types import Boxes, Detections, Objects, ProtocolCard
 
 from . import coco_results
 from .box_pictures import drawn_on
@@ -97,6 +97,10 @@ class Detection:
     corruptions: ClassVar[Sequence[str]] = ("jitter_boxes", "drop_boxes", "color")
     encoding: ClassVar[str] = "box_fill"
     suffix: ClassVar[str] = ".json"
+    # InstructCV samples in 100 steps at 512 pixels
+    cards: ClassVar[Mapping[str, Mapping[str, ProtocolCard]]] = {
+        "instructcv_compat": {"coco": ProtocolCard("instructcv_compat", "val2017", steps=100, resolution=512)}
+    }
 
     def resize(self, truth: Objects, height: int, width: int) -> Objects:
         """The objects of the same photograph at another size; boxes and areas scale, no edge is rounded."""

@@ -23,6 +23,7 @@ from PIL import Image
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast, Summed
+from addp_bench.types import ProtocolCard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +86,10 @@ PROTOCOLS = {
 }
 
 
+# ADDP samples in 100 DDIM steps; the size at which it draws is not stated, and its splits are several
+_ADDP = ProtocolCard("addp", steps=100)
+
+
 class Ris:
     """Referring image segmentation: a mask (H, W) for an expression.
 
@@ -97,6 +102,9 @@ class Ris:
     corruptions: ClassVar[Sequence[str]] = ("location", "shape", "color")
     encoding: ClassVar[str] = "red_mask"
     suffix: ClassVar[str] = ".png"
+    cards: ClassVar[Mapping[str, Mapping[str, ProtocolCard]]] = {
+        "addp": dict.fromkeys(("refcoco", "refcocoplus", "refcocog"), _ADDP)
+    }
     forbids: ClassVar[Mapping[str, str]] = {
         "mirror": "expressions say left and right, and a mirrored photograph makes them wrong",
         "crop": "expressions compare objects (the largest, the second from the left), and a crop may remove some",

@@ -21,7 +21,7 @@ import pydantic
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, MeanOfRatios, OfSums, RatioOfSums
-from addp_bench.types import UNLABELLED
+from addp_bench.types import UNLABELLED, ProtocolCard
 
 from .ris import nearest
 
@@ -96,6 +96,10 @@ class Semantic:
     corruptions: ClassVar[Sequence[str]] = ("shift_labels", "relabel", "color")
     encoding: ClassVar[str] = "palette"
     suffix: ClassVar[str] = ".png"
+    # InstructCV samples in 100 steps at 512 pixels
+    cards: ClassVar[Mapping[str, Mapping[str, ProtocolCard]]] = {
+        "instructcv_compat": {"ade20k": ProtocolCard("instructcv_compat", "validation", steps=100, resolution=512)}
+    }
 
     def resize(self, truth: Any, height: int, width: int) -> np.ndarray:
         """A class map (H, W) at another size, by the nearest pixel: (height, width) int64."""

@@ -109,8 +109,13 @@ class Encoding(RedMask):
 
 
 class Classes(Palette):
-    def decode(self, drawings, image, queries):
-        return 1 - super().decode(drawings, image, queries)
+    def _read(self, drawings, queries, radii):
+        return [1 - read for read in super()._read(drawings, queries, radii)]
+
+
+class Sweeps(Palette):
+    def decode_swept(self, drawings, image, queries, values):
+        return [1 - read for read in super().decode_swept(drawings, image, queries, values)]
 
 
 class Invents(Flip):
@@ -143,6 +148,7 @@ def addp_bench_register(registry):
         registry.add(kind, "broken", made)
     registry.add("corruption", "writes", Writes)
     registry.add("encoding", "classes", Classes)
+    registry.add("encoding", "sweeps", Sweeps)
     registry.add("transform", "invents", Invents)
 """
 
@@ -181,6 +187,7 @@ def test_a_broken_promise_is_found(broken, kind, promises):
 
 @pytest.mark.parametrize("kind, name, promise", [
     ("encoding", "classes", "a drawing is read back as what was drawn"),
+    ("encoding", "sweeps", "at its own value the sweep reads as `decode` does"),
     ("transform", "invents", "labels: no label is invented"),
 ])  # fmt: skip
 def test_a_broken_promise_about_class_maps_is_found(broken, kind, name, promise):

@@ -173,6 +173,15 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
     yield "pictures lie in [-1, 1]", said(drawn.rgb.abs().max() <= 1, f"met {drawn.rgb.abs().max():.3g}")
     if drawn.valid is not None:
         yield "says that parts of it may mean nothing", said(getattr(encoding, "partial", False), "no `partial = True`")
+    if (sweep := getattr(encoding, "sweep", None)) is not None:
+        given = (drawn.rgb.split(k)[0], photos[0], asked)
+        whole, many = encoding.decode(*given), encoding.decode_swept(*given, [*sweep.values, sweep.own])
+        yield (
+            "reads a drawing once for each value of its sweep",
+            said(len(many) == len(sweep.values) + 1, str(len(many))),
+        )
+        same = torch.equal(torch.as_tensor(many[-1]), torch.as_tensor(whole)) if encoding.truth in MAPS else True
+        yield "at its own value the sweep reads as `decode` does", said(same, "another answer")
     problems = (
         READ_BACK[encoding.truth](encoding.decode(drawings, photos[i], asked), _rows(truths, torch.tensor([i])))
         for i, drawings in enumerate(drawn.rgb.split(k))
@@ -253,6 +262,8 @@ def task(task: Any, registry: Registry) -> Iterator[Finding]:
         metrics = task.evaluator(settings, VOCABULARY).metrics
         ids = [m.id for m in metrics]
         yield f"protocol {name} has metrics of different ids", said(ids and len(set(ids)) == len(ids), str(ids))
+    judges = {card.judge for cards in getattr(task, "cards", {}).values() for card in cards.values()}
+    yield "the judges of its cards are protocols", said(judges <= set(protocols), f"{judges - set(protocols)} are none")
     if task.truth in (*MAPS, "depth"):
         truth = truths_of(1)[task.truth][0].numpy()
         for name, settings in protocols.items():

@@ -103,7 +103,9 @@ def _encoding(
     from addp_bench.ceiling import ceiling
     from addp_bench.errors import BadOption, unknown
     from addp_bench.progress import Progress
+    from addp_bench.protocol_cards import named
     from addp_bench.rendering import points
+    from addp_bench.spec import Choice
 
     task, encoding = registry.build("task", task_name), registry.build("encoding", name)
     if encoding.truth != task.truth:
@@ -115,12 +117,11 @@ def _encoding(
     if split not in dataset.splits():
         raise unknown(f"split of {data}", split, dataset.splits())
     samples = dataset.samples(split, task_name)
-    protocol, protocols = protocol or dataset.protocol(task_name), task.protocols()
-    if protocol not in protocols:
-        raise unknown(f"protocol of {task_name}", protocol, protocols)
-    if hasattr(task, "refuses") and (reason := task.refuses(protocols[protocol], encoding)):
+    protocol = protocol or dataset.protocol(task_name)
+    settings = named(task, task_name, registry.get("dataset", Choice.parse(data).name).name, protocol).settings
+    if hasattr(task, "refuses") and (reason := task.refuses(settings, encoding)):
         raise BadOption(f"encoding {name} under protocol {protocol}: {reason}")
-    evaluator = task.evaluator(protocols[protocol], cache.vocabulary(samples))
+    evaluator = task.evaluator(settings, cache.vocabulary(samples))
     count = min(limit, len(samples))
     with Progress().bar(f"{count} truths through {codec}") as tell:
         scores = ceiling(samples, count, task, encoding, model, evaluator, torch.device("cpu"), tell)

@@ -22,14 +22,24 @@ if TYPE_CHECKING:
 @json_option
 @plugin_options
 def list_(kind: str | None, json: bool, plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool) -> None:
-    """What there is to choose from: every plugin, or those of one KIND (task, dataset, weights, ...).
+    """What there is to choose from: every plugin, or those of one KIND (task, dataset, weights, ...), or protocols.
 
     \b
     Examples:
       addp-bench list
       addp-bench list weights --json
+      addp-bench list protocol
     """
+    from addp_bench.cli import protocols
+    from addp_bench.spec import tidy
+
     catalogue = _catalogue(plugin, no_plugin, strict_plugins)
+    if kind is not None and tidy(kind) == protocols.KIND:
+        if json:
+            answer({"protocols": catalogue.protocols()})
+        else:
+            say(protocols.table(catalogue.protocols()))
+        return
     plugins = catalogue.of(kind)
     if json:
         answer({"plugins": [asdict(p) for p in plugins], "failures": dict(catalogue.failures)})
@@ -62,7 +72,7 @@ def show(
     no_plugin: Sequence[str],
     strict_plugins: bool,
 ) -> None:
-    """One plugin in full: its words, its options with types and defaults, its origin and its source.
+    """One plugin in full: its words, its options with types and defaults, its origin and its source; or a protocol.
 
     Options after NAME matter to --plot alone. `all` draws every plugin of a kind into one picture; weights that are
     measured are drawn with the statistics of the newest record under --runs that has some.
@@ -72,11 +82,22 @@ def show(
       addp-bench show weights min_snr
       addp-bench show dataset tabletop --plot scenes.png
       addp-bench show weights all --plot weights.png
+      addp-bench show protocol marigold
     """
+    from addp_bench.cli import protocols
     from addp_bench.spec import Choice, tidy
 
     choice, kind = Choice.parse(name), tidy(kind)
     catalogue = _catalogue(plugin, no_plugin, strict_plugins)
+    if kind == protocols.KIND:
+        if plot is not None:
+            raise click.UsageError("a protocol is no plugin and has nothing to draw")
+        named = protocols.found(catalogue, name)
+        if json:
+            answer({"protocols": named})
+        else:
+            say(protocols.full(named))
+        return
     every = choice.name == "all"
     described = catalogue.of(kind) if every else [catalogue.get(kind, choice.name)]
     if plot is None and (every or model or noise or target):
@@ -240,10 +261,17 @@ def _facts(record: Any) -> str:
     metrics = [
         [clean(m["label"]), points(m["value"], m["unit"]), m["reason"] or ""] for m in result["metrics"].values()
     ]
-    parts = [f"cell {record.id}, seed {result['seed']}", table(metrics, "metric", "value", "")]
+    parts = [f"cell {record.id}, seed {result['seed']}", _protocol(result["protocol"])]
+    parts.append(table(metrics, "metric", "value", ""))
     for attribute, slices in result["slices"].items():
         rows = [[clean(k), s["samples"], points(s["metrics"].get(name), unit)] for k, s in slices.items()]
         parts.append(table(rows, clean(attribute), "samples", label))
+    if tuning := result.get("tuning"):
+        rows = [
+            [f"{value:g}", points(met, unit), "taken" if value == tuning["value"] else ""]
+            for value, met in zip(tuning["values"], tuning["curve"])
+        ]
+        parts.append(table(rows, clean(tuning["option"]), f"{label} on {clean(tuning['split'])}", ""))
     if made := tried(record):
         rows = [[one["layer"], one["t"], points(one["accuracy"], "points")] for one in made]
         parts.append(table(rows, "layer", "timestep", "accuracy on stats"))
@@ -255,6 +283,16 @@ def _facts(record: Any) -> str:
         values = result["curve"]["metrics"].get(name, [])
         parts.append(table([[t, points(v, unit)] for t, v in zip(result["curve"]["t"], values)], "timestep", label))
     return "\n\n".join(parts)
+
+
+def _protocol(protocol: Mapping[str, Any]) -> str:
+    """How a record was judged, and what was not as its card asks."""
+    from addp_bench.protocol_cards import told
+    from addp_bench.records import clean
+
+    known = f", hash {protocol['hash'][:12]}" if "hash" in protocol else ""
+    other = f"; not as it asks (in brackets): {told(protocol['deviates'])}" if protocol.get("deviates") else ""
+    return clean(f"protocol {protocol['name']}, version {protocol['version']}{known}{other}")
 
 
 def _catalogue(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Catalogue:

@@ -85,10 +85,18 @@ def request_options(command: F) -> F:
         click.option("--limit", type=click.IntRange(1), help="Evaluation samples, from the first on."),
         click.option("--split", help="Split to judge on; the dataset's own (val)."),
         click.option("--train-split", help="Split to train on; the dataset's own."),
-        click.option("--protocol", help="How answers are judged; the dataset's own."),
+        click.option(
+            "--protocol",
+            help="How answers are judged; the dataset's own. A card (marigold) also says split, steps and ensemble.",
+        ),
         click.option(
             "--read-at",
             help="The timestep that is read: final (default), t=NNN, or best_on_stats (chosen on the stats split).",
+        ),
+        click.option(
+            "--tune-on",
+            metavar="SPLIT",
+            help="Choose the encoding's threshold on this split (stats), never the judged one; it is not chosen.",
         ),
         click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Of the network; fp32."),
         click.option("--force", is_flag=True, help="Also run what is refused as senseless."),
@@ -278,7 +286,8 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     if problems:
         raise BadRequest(list(dict.fromkeys(problems)))
     said = (planner.visits.warning, planner.visits.goal_warning)
-    warnings = [say(one.cell) for one in plans.values() if one.cell.denoises for say in said]
+    warnings = [planner.deviates(one.cell) for one in plans.values()]
+    warnings += [say(one.cell) for one in plans.values() if one.cell.denoises for say in said]
     for words in dict.fromkeys(filter(None, warnings)):
         bench.progress.say(f"warning: {words}")
     return bench, list(plans.values()), list(dict.fromkeys(impossible))
@@ -305,6 +314,7 @@ def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
                 "train_split",
                 "protocol",
                 "read_at",
+                "tune_on",
                 "precision",
             )
         },

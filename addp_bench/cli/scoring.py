@@ -23,7 +23,9 @@ from addp_bench.cli.running import run as run_command
 )
 @click.option("--dataset", required=True, metavar="NAME[:OPTION=VALUE...]", help="The samples and their truths.")
 @click.option("--split", help="Split that was answered; the dataset's own (val).")
-@click.option("--protocol", help="How answers are judged; the dataset's own.")
+@click.option(
+    "--protocol", help="How answers are judged; the dataset's own. A card (marigold, ...) also says the split."
+)
 @click.option("--limit", type=click.IntRange(1), help="Samples, from the first on.")
 @place_options
 @json_option

@@ -87,7 +87,10 @@ class Task(Protocol):
     # *Optional* `forbids`: what transforms may do with a picture but not here ("mirror", "crop") -> the reason.
     # *Optional* `picture(answer, photo (H, W, 3) uint8, vocabulary) -> (H, W, 3) uint8`: how people see an answer.
     # *Optional* `write(prediction, path)`, `read(path, sample) -> prediction`, `suffix`: predictions as files that
-    # other programs know; `read` raises BadData for a file that is none. *Optional* `ensemble(predictions) ->
+    # other programs know; `read` raises BadData for a file that is none. Where the split has `category_ids`, they are
+    # the third argument of `write` and a hint of `read`'s sample. *Optional* `read_all(path, sample)`: the same of a
+    # file of a whole split, after `require_of(path, ids, names)` has raised BadData for one that is not this split's
+    # (names: its "category_ids" and "vocabulary", where it has them). *Optional* `ensemble(predictions) ->
     # prediction`: one answer of several to the same question. *Optional* `present(truth) -> labels`: the classes that a
     # truth holds, for protocols whose setting `class_list` is "present": every query of a judged sample that asks for
     # another class is left out, and the record says that the protocol looked at the truth. *Optional*
@@ -121,6 +124,8 @@ class Samples(Protocol):
     ids: Sequence[str]
     image_ids: Sequence[str]
     # *Optional* `vocabulary`: names of the classes that labels index and encodings may ask for; none without it.
+    # *Optional* `category_ids`: what result files call these classes; without it they are numbered from 1. *Optional*
+    # `predictions`: for each sample the file, without its ending, that other programs write its prediction into.
 
     def __len__(self) -> int: ...
 
@@ -406,8 +411,10 @@ class Predictor(Protocol):
         names. `random` (*optional*, default True): whether the generator can change an answer; where it cannot, seeds
         are not multiplied.
 
-        `learn(samples, count, task)` (*optional*): called once before it is asked, with the training split and how many
-        of its samples may be used, from the first on. Which split and dataset these are becomes part of the cell.
+        `expect(samples)` (*optional*): called once before it is asked, with the split that is judged, for what it
+        names: ids, `predictions`, `category_ids`. `learn(samples, count, task)` (*optional*): called once before it is
+        asked, with the training split and how many of its samples may be used, from the first on. Which split and
+        dataset these are becomes part of the cell.
         """
 
 

@@ -80,6 +80,8 @@ class Work:
         predictor: Predictor = built
         if hasattr(built, "bind"):
             predictor = built.bind(self.build("task", cell), cell.name("task"))
+        if hasattr(predictor, "expect"):
+            predictor.expect(self.samples(cell, "eval", None)[0])
         if hasattr(predictor, "learn"):
             samples, count = self.samples(cell, "train", None)
             predictor.learn(samples, count, cell.name("task"))

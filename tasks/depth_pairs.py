@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import numpy as np
@@ -72,6 +72,7 @@ class DepthPairs:
     defaults: ClassVar[Mapping[str, str]]
     judged: ClassVar[str] = ""
     units: ClassVar[float] = 1000.0
+    prefix: ClassVar[str] = ""  # of a photograph's name, that of a prediction has `pred_` in its place
 
     def __init__(self, path: str) -> None:
         self.root = Path(path).expanduser()
@@ -98,6 +99,12 @@ class DepthPairs:
     def cropped(self, values: np.ndarray, where: str) -> np.ndarray:
         """The part of a photograph or of its depth that is used. where: their name, for messages."""
         return values
+
+    def prediction(self, pair: Pair) -> str:
+        """What Marigold's programs call a prediction, without its ending: in the photograph's folder of the list."""
+        level = next((level for level in self.levels if level and pair.photo.startswith(level)), "")
+        photo = PurePosixPath(pair.photo.removeprefix(level))
+        return str(photo.with_name(f"pred_{photo.stem.removeprefix(self.prefix)}"))
 
     # ------------------------------------------------------------------------------------------- Dataset
 
@@ -237,12 +244,13 @@ class DepthPairs:
 
 
 class PairSamples:
-    """The photographs of one split; see protocols.Samples."""
+    """The photographs of one split; see protocols.Samples. predictions: as Marigold's programs call them."""
 
     def __init__(self, dataset: DepthPairs, split: str, pairs: Sequence[Pair], files: Files) -> None:
         self._dataset, self._pairs, self._files = dataset, pairs, files
         self.ids = [f"{dataset.name}/{split}/{pair.key}" for pair in pairs]
         self.image_ids = [f"{dataset.name}/{pair.key}" for pair in pairs]
+        self.predictions = [dataset.prediction(pair) for pair in pairs]
         if len(set(self.ids)) < len(pairs):
             twice = next(name for name in self.ids if self.ids.count(name) > 1)
             raise BadData(f"{files.where}: two photographs would be sample {twice}.")

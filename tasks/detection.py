@@ -144,13 +144,21 @@ class Detection:
         the vocabulary does not name them; scores where they are not all alike."""
         return drawn_on(photo, answer, vocabulary)
 
-    def write(self, prediction: Any, path: Path) -> None:
+    def write(self, prediction: Any, path: Path, category_ids: Sequence[int] = ()) -> None:
         """As COCO's result file of one photograph, whose image_id is the file's name (see coco_results)."""
-        coco_results.write(detections(prediction, f"the prediction for {path.name}"), path)
+        coco_results.write(detections(prediction, f"the prediction for {path.name}"), path, category_ids)
 
     def read(self, path: Path, sample: Sample) -> Detections:
         """What `write` wrote, or another program. Raises BadData, naming file and sample, for a file that is none."""
-        return coco_results.read(path, f"sample {sample.id}")
+        return coco_results.read(path, sample.id, *_numbered(sample.hints))
+
+    def read_all(self, path: Path, sample: Sample) -> Detections:
+        """What a result file of the whole split says of a sample."""
+        return coco_results.read_all(path, sample.id, *_numbered(sample.hints))
+
+    def require_of(self, path: Path, samples: Sequence[str], names: Mapping[str, Any]) -> None:
+        """Raises BadData where such a file speaks of photographs or classes that the split does not have."""
+        coco_results.require_of(path, samples, *_numbered(names))
 
     def protocols(self) -> Mapping[str, Mapping[str, Any]]:
         """Every protocol with all its settings."""
@@ -252,6 +260,11 @@ class Evaluator:
             best = iou.argmax(axis=0)[iou.max(axis=0) > self.settings.oracle_iou]
             found = chosen(found, np.unique(best))
         return found
+
+
+def _numbered(names: Mapping[str, Any]) -> tuple[Sequence[int], int | None]:
+    """The ids of the classes and how many there are, of a sample's hints or of what a split names."""
+    return names.get("category_ids", ()), len(names.get("vocabulary", ())) or None
 
 
 def detections(given: Any, what: str) -> Detections:

@@ -52,6 +52,7 @@ class Hypersim(DepthPairs):
     """
 
     name = "hypersim"
+    prefix = "rgb_"
     about = About(
         licence="CC BY-SA 3.0",
         citation="Roberts et al., Hypersim: A Photorealistic Synthetic Dataset for Holistic Indoor Scene "

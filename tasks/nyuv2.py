@@ -44,6 +44,7 @@ class NyuV2(DepthPairs):
     """
 
     name = "nyuv2"
+    prefix = "rgb_"
     about = About(
         licence="no explicit licence; research use, cite (as commonly stated, not checked with its owners)",
         citation="Silberman et al., Indoor Segmentation and Support Inference from RGBD Images, ECCV 2012",

@@ -221,7 +221,8 @@ def predict(**given: Any) -> None:
     say(f"drawn into {given['out']}")
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        task.write(prediction, file)
+        samples, _ = bench.work.samples(reopened.cell, "eval", None)
+        task.write(prediction, file, *([ids] if (ids := getattr(samples, "category_ids", ())) else []))
         say(f"answered in {file}")
 
 

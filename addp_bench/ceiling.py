@@ -13,12 +13,8 @@ from addp_bench.types import to_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
-
-    import numpy as np
 
     from addp_bench.protocols import DenoisingModel, Encoding, Evaluator, Samples, Task
-    from addp_bench.types import Sample
 
 
 def ceiling(
@@ -34,7 +30,7 @@ def ceiling(
     """Judge the first `count` truths after a round trip: drawn at the model's resolution, through its codec (the
     posterior's mode), rounded to 8 bits, decoded and compared with themselves."""
 
-    def found() -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
+    def found() -> Iterator[evaluation.Answer]:
         side = model.resolution
         for first in range(0, count, CHUNK):
             chunk = range(first, min(first + CHUNK, count))
@@ -46,10 +42,10 @@ def ceiling(
             drawing = encoding.encode(seen, to_device(truth, device), [q for several in asked for q in several])
             with torch.no_grad():
                 pictures = to_uint8(model.codec.decode(model.codec.encode(drawing.rgb)))
-            for k, (i, sample) in enumerate(zip(chunk, loaded)):
+            for k, sample in enumerate(loaded):
                 mine = pictures[[row for row, owner in enumerate(owners) if owner == k]]
                 size = evaluator.drawing_size(sample)
-                yield sample, i, 0, evaluation.decode(mine, sample, asked[k], encoding, size), mine
+                yield evaluation.Answer(sample, [evaluation.decode(mine, sample, asked[k], encoding, size)])
             progress(chunk.stop, count)
 
     return evaluation.score(found(), evaluator, (0,), 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,14 @@ from torch.nn import functional
 from addp_bench import cache
 from addp_bench.cache import Index
 from addp_bench.errors import BadData, BadOption, BadPrediction
+from addp_bench.pixelwise import portions
 from addp_bench.randomness import normal, numpy_generator
 from addp_bench.sampling import begin, exposed, guided
 from addp_bench.statistics import Statistics, columns_of, statistics_of
 from addp_bench.store import write_bytes, write_json
 from addp_bench.timesteps import group_edges
 from addp_bench.training import autocast
-from addp_bench.types import to_batch, to_uint8
+from addp_bench.types import from_bytes, pixels, to_batch
 
 if TYPE_CHECKING:
     from addp_bench.cache import Latents
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from addp_bench.types import Query, Sample
 
 SHARD = 64  # items per file of predictions; a killed attempt loses at most one
+ROOM = 1 << 29  # bytes of drawings that are held at once
 GROUPS = 10
 
 
@@ -171,6 +173,14 @@ class Drawn:
         return np.stack([shards[i][i % SHARD] for i in items])
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one sample. predictions: one for each recorded step, noisiest first."""
+
+    sample: Sample
+    predictions: Sequence[Any]
+
+
 def answers(
     drawn: Drawn,
     samples: Samples,
@@ -178,45 +188,65 @@ def answers(
     model: DenoisingModel,
     device: torch.device,
     drawing_size: Callable[[Sample], tuple[int, int] | None],
-) -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
-    """Predictions of every sample at every recorded step.
+) -> Iterator[Answer]:
+    """What was drawn for every sample, read on the device at every recorded step.
 
-    Yields sample, its index, the index of the step, the prediction, the drawing (K, H, W, 3) uint8 it was read from.
     drawing_size: (H, W) to which drawings are resized before they are decoded, None leaves them.
     """
-    steps = range(len(drawn.timesteps))
-    waiting: dict[int, list[np.ndarray]] = {}  # drawings of a sample whose items are not all there yet
+    waiting: list[Tensor] = []  # drawings of a sample whose items are not all there yet
     for items, x0 in drawn.shards():
-        with torch.no_grad():
-            pictures = np.stack(
-                [to_uint8(model.codec.decode(torch.from_numpy(x0[:, k]).to(device))) for k in steps], 1
-            )  # (n, steps, H, W, 3)
-        for row, i in enumerate(items):
+        for i, pictures in zip(items, _pictures(x0, model, device)):
             item = drawn.index.items[i]
-            waiting.setdefault(item.sample, []).append(pictures[row])
-            last = i + 1 == len(drawn.index.items) or drawn.index.items[i + 1].sample != item.sample
-            if last:
-                of_sample = np.stack(waiting.pop(item.sample))  # (K, steps, H, W, 3)
+            waiting.append(pictures)
+            if i + 1 == len(drawn.index.items) or drawn.index.items[i + 1].sample != item.sample:
                 sample = samples[item.sample]
-                queries, size = cache.queries(encoding, sample, samples), drawing_size(sample) or of_sample.shape[2:4]
-                photo = _resized(to_batch(sample.image[None]), size)[0]
-                for k in steps:
-                    drawing = of_sample[:, k]
-                    prediction = encoding.decode(_resized(to_batch(drawing), size), photo, queries)
-                    yield sample, item.sample, k, prediction, drawing
+                queries, size = cache.queries(encoding, sample, samples), drawing_size(sample)
+                yield Answer(sample, readings(waiting, sample, queries, encoding, size))
+                waiting = []
 
 
-def ensembled(
-    members: Sequence[Iterator[tuple[Sample, int, int, Any, np.ndarray]]], task: Task
-) -> Iterator[tuple[Sample, int, int, Any, np.ndarray]]:
-    """What `answers` of several members give for the same samples in the same order, each prediction made of theirs.
+def _pictures(x0: np.ndarray, model: DenoisingModel, device: torch.device) -> Iterator[Tensor]:
+    """Of each item (steps, C, h, w) its drawings (steps, 3, H, W) uint8 on the device."""
+    steps, rows = x0.shape[1], len(x0)
+    while rows > 1 and rows * steps * 3 * model.resolution**2 > ROOM:
+        rows = rows // 2  # a codec's last bits may depend on how many pass through it: as many of one step as there are
+    for first in range(0, len(x0), rows):
+        latents = torch.from_numpy(x0[first : first + rows])
+        with torch.no_grad():
+            each = [pixels(model.codec.decode(latents[:, k].to(device))).to(torch.uint8) for k in range(steps)]
+        yield from torch.stack(each, 1)
 
-    The drawings are those of all members, one after the other.
+
+def readings(
+    pictures: Sequence[Tensor],
+    sample: Sample,
+    queries: Sequence[Query],
+    encoding: Encoding,
+    size: tuple[int, int] | None,
+) -> list[Any]:
+    """Predictions of one sample at each recorded step, of the pictures (steps, 3, H, W) uint8 of each of its queries.
+
+    They and the photograph are resized to `size` before. Encodings with a decode_batch read several steps at once.
     """
+    steps, device = len(pictures[0]), pictures[0].device
+    height, width = size or pictures[0].shape[2:]
+    photo = _resized(to_batch(sample.image[None], device), (height, width))
+    if len(queries) > 1 or not hasattr(encoding, "decode_batch"):
+        drawings = (_resized(from_bytes(torch.stack(step)), (height, width)) for step in zip(*pictures))
+        return [encoding.decode(drawing, photo[0], queries) for drawing in drawings]
+    found: list[Any] = []
+    for some in portions(steps, height * width, device):
+        drawing = _resized(from_bytes(pictures[0][some]), (height, width))
+        found += encoding.decode_batch(drawing, photo.expand(len(drawing), -1, -1, -1), [*queries] * len(drawing))
+    return found
+
+
+def ensembled(members: Sequence[Iterator[Answer]], task: Task) -> Iterator[Answer]:
+    """What `answers` of several members give for the same samples in the same order, each prediction made of theirs."""
     for several in zip(*members, strict=True):
-        sample, index, k = several[0][:3]
-        prediction = task.ensemble([answer[3] for answer in several])  # type: ignore[attr-defined]  # optional
-        yield sample, index, k, prediction, np.concatenate([answer[4] for answer in several])
+        steps = zip(*(answer.predictions for answer in several), strict=True)
+        joined = [task.ensemble(step) for step in steps]  # type: ignore[attr-defined]  # optional
+        yield replace(several[0], predictions=joined)
 
 
 def decode(
@@ -251,7 +281,7 @@ class Scores:
 
 
 def score(
-    found: Iterator[tuple[Sample, int, int, Any, np.ndarray]],
+    found: Iterable[Answer],
     evaluator: Evaluator,
     timesteps: Sequence[int],
     read: int,
@@ -259,13 +289,21 @@ def score(
     """Judge all answers. read: the index of the step whose answers count."""
     rows: list[list[Mapping[str, Any]]] = [[] for _ in timesteps]
     seen: list[Sample] = []
-    for sample, _, k, prediction, _ in found:
-        rows[k].append(evaluator.statistics(sample, prediction))
-        if k == read:
-            seen.append(sample)
+    for answer in found:
+        seen.append(answer.sample)
+        for step, row in zip(rows, judged(evaluator, answer.sample, answer.predictions), strict=True):
+            step.append(row)
     columns = [columns_of(step) for step in rows]
     curve = {m.id: [float(m.value(c)) for c in columns] for m in evaluator.metrics}
     return Scores(_statistics(seen, rows[read]), read, timesteps, curve)
+
+
+def judged(evaluator: Evaluator, sample: Sample, predictions: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
+    """The statistics of several predictions for one sample, all at once where the evaluator can."""
+    if hasattr(evaluator, "statistics_batch"):
+        found: Sequence[Mapping[str, Any]] = evaluator.statistics_batch(sample, predictions)
+        return found
+    return [evaluator.statistics(sample, prediction) for prediction in predictions]
 
 
 def score_naive(
@@ -303,14 +341,13 @@ def _statistics(seen: Sequence[Sample], rows: Sequence[Mapping[str, Any]]) -> St
     return statistics_of([s.id for s in seen], [s.image_id for s in seen], rows, [s.attributes for s in seen])
 
 
-def qualities(
-    found: Iterator[tuple[Sample, int, int, Any, np.ndarray]], task: Task, steps: int, side: int
-) -> np.ndarray:
+def qualities(found: Iterable[Answer], task: Task, steps: int, side: int) -> np.ndarray:
     """task.quality of every sample at every recorded step, (samples, steps) float64, at the model's resolution."""
-    rows: dict[int, list[float]] = {}
-    for sample, index, _, prediction, _ in found:
-        rows.setdefault(index, []).append(task.quality(prediction, cache.truth_of(sample, task, side)))
-    return np.asarray([rows[i] for i in sorted(rows)], dtype=np.float64).reshape(len(rows), steps)
+    rows = []
+    for answer in found:
+        truth = cache.truth_of(answer.sample, task, side)
+        rows.append([task.quality(prediction, truth) for prediction in answer.predictions])
+    return np.asarray(rows, dtype=np.float64).reshape(len(rows), steps)
 
 
 def reading(rule: str, timesteps: Sequence[int], curve_on_stats: Sequence[float] | None, higher: bool) -> int:

@@ -78,9 +78,9 @@ def score(work: Work, stage: Stage, evaluator: Evaluator, samples: Samples) -> t
     said = trained.scores(found).numpy()
     aligned, close = probing.alignment(found), probing.closeness(found)
 
-    def answers() -> Iterator[tuple[Sample, int, int, Any, Any]]:
+    def answers() -> Iterator[evaluation.Answer]:
         for i in range(len(found)):
-            yield samples[i], i, 0, Classified(said[i], float(aligned[i]), float(close[i])), None
+            yield evaluation.Answer(samples[i], [Classified(said[i], float(aligned[i]), float(close[i]))])
 
     return evaluation.score(answers(), evaluator, [best["t"]], 0), best
 

@@ -71,6 +71,10 @@ class Evaluator(Protocol):
         prediction cannot be scored.
         """
 
+    # *Optional* `statistics_batch(sample, predictions) -> Sequence[Mapping]`: the same of several predictions for one
+    # sample, all recorded steps' say, which may be tensors on any device; so a truth is prepared once. Counts are those
+    # of `statistics`, other numbers within 1e-12 of them, errors the same.
+
 
 class Task(Protocol):
     """What is asked, what the truth is, and how answers are judged."""
@@ -186,11 +190,12 @@ class Encoding(Protocol):
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Any:
         """The K drawings (K, 3, H, W) in [-1, 1] of ONE sample, its image (3, H, W), its K queries -> a prediction.
 
-        Never sees truth. *Optional* `decode_batch(drawings (B, 3, H, W), image (B, 3, H, W), queries)` -> B predictions
-        for encodings with one drawing per sample. *Optional* `sweep`, a types.Sweep: the option of reading, which
-        nothing of `encode` and `queries` depends on, that may be chosen on a tuning split (`tuning`); None for none.
-        With it `decode_swept(drawings, image, queries, values)` -> the predictions of `decode` at each of these values
-        of the option; what they are compared with is measured once.
+        Never sees truth. *Optional* `decode_batch(drawings (B, 3, H, W), image (B, 3, H, W), queries)` -> a sequence of
+        B predictions, of B queries, for encodings with one drawing per sample. It says of each what `decode` says, and
+        is what recorded steps are read with, several at once, on the device of the model. *Optional* `sweep`, a
+        types.Sweep: the option of reading, which nothing of `encode` and `queries` depends on, that may be chosen on a
+        tuning split (`tuning`); None for none. With it `decode_swept(drawings, image, queries, values)` -> the
+        predictions of `decode` at each of these values of the option; what they are compared with is measured once.
         """
 
 

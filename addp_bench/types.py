@@ -118,11 +118,11 @@ class Detections:
 class Depth:
     """A predicted depth map.
 
-    values: (H, W) float32. space: "metric" in metres; "affine" metres up to an unknown scale and shift; "disparity"
-    1 / metres up to the same.
+    values: (H, W) float32, an array or a tensor. space: "metric" in metres; "affine" metres up to an unknown scale and
+    shift; "disparity" 1 / metres up to the same.
     """
 
-    values: np.ndarray
+    values: Any
     space: Literal["metric", "affine", "disparity"]
 
 
@@ -281,11 +281,16 @@ class Budget:
         return self.extra_steps + math.ceil(self.epochs * images / self.batch_size)
 
 
-def to_batch(images: np.ndarray) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
+def to_batch(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1], on a device."""
     import torch
 
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(torch.float32) / 127.5 - 1.0
+    return from_bytes(torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous())
+
+
+def from_bytes(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) uint8 -> the same in [-1, 1], float32."""
+    return pictures.float() / 127.5 - 1.0
 
 
 def to_uint8(batch: Tensor) -> np.ndarray:
@@ -301,4 +306,4 @@ def pixels(batch: Tensor) -> Tensor:
     Decoders compare colours in these units; rounding makes the edge of a colour ball exact ((205, 0, 0) is 50 away
     from red, and inside).
     """
-    return ((batch.float() + 1.0) * 127.5).clamp(0.0, 255.0).round()
+    return (batch.float() + 1.0).mul_(127.5).clamp_(0.0, 255.0).round_()

@@ -45,7 +45,7 @@ class _Drawn:
         raise NotImplementedError
 
     def values(self, shares: Tensor) -> Tensor:
-        """Shares (H, W) in [0, 1] -> what they stand for in `space`."""
+        """Shares (B, H, W) in [0, 1] -> what they stand for in `space`."""
         return shares
 
     def encode(self, image: Tensor, truth: Tensor, queries: Sequence[Query]) -> Drawing:
@@ -59,12 +59,17 @@ class _Drawn:
         return (2.0 * shares - 1.0)[:, None].expand(-1, 3, -1, -1).contiguous()
 
     def read(self, drawings: Tensor) -> Tensor:
-        """Pictures (1, 3, H, W) in [-1, 1], values outside clipped -> shares (H, W) in [0, 1]: the channels' mean."""
-        return (drawings[0].float().clamp(-1.0, 1.0).mean(0) + 1.0) / 2.0
+        """Pictures (B, 3, H, W) in [-1, 1], values outside clipped -> shares (B, H, W) in [0, 1]: mean of channels."""
+        return (drawings.float().clamp(-1.0, 1.0).mean(1) + 1.0) / 2.0
 
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Depth:
-        """drawings (1, 3, H, W) in [-1, 1] -> types.Depth, values (H, W) float32."""
-        return Depth(self.values(self.read(drawings)).float().cpu().numpy(), self.space)
+        """drawings (1, 3, H, W) in [-1, 1] -> types.Depth, values (H, W) float32, an array."""
+        (found,) = self.decode_batch(drawings, image, queries)
+        return Depth(found.values.cpu().numpy(), self.space)
+
+    def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> list[Depth]:
+        """drawings (B, 3, H, W) in [-1, 1] -> B types.Depth, values (H, W) float32 on their device."""
+        return [Depth(values, self.space) for values in self.values(self.read(drawings)).float()]
 
 
 class DepthAffine(_Drawn):
@@ -141,10 +146,10 @@ class DepthColormap(DepthAffine):
         import torch
 
         table = drawings.new_tensor(self.table).float()
-        colours = ((drawings[0].float().clamp(-1.0, 1.0) + 1.0) * 127.5).flatten(1).mT
+        colours = ((drawings.float().clamp(-1.0, 1.0) + 1.0) * 127.5).permute(0, 2, 3, 1).reshape(-1, 3)
         length = table.square().sum(1)
         found = [(length - 2.0 * part @ table.mT).argmin(1) for part in colours.split(CHUNK)]
-        return torch.cat(found).view(drawings.shape[2:]).float() / (len(table) - 1)
+        return torch.cat(found).view(-1, *drawings.shape[2:]).float() / (len(table) - 1)
 
 
 class DepthGray(_Drawn):

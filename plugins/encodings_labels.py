@@ -227,7 +227,7 @@ class ClassMask:
         for k in sorted(range(len(queries)), key=lambda k: class_of(queries[k])):  # one at a time: may be hundreds
             near = self.mask.nearness(pixels(drawings[k : k + 1]))[0]
             better = near > best
-            label[better], best[better] = class_of(queries[k])[0], near[better]
+            label, best = label.masked_fill(better, class_of(queries[k])[0]), near.where(better, best)
         # where the nearest drawing claims a pixel, it is the nearest of those that do; where it does not, none does
         rest = label.new_tensor(class_of(queries[0])[1])
         return [label.where(claimed, rest) for claimed in self.mask.claimed(best, values)]
@@ -254,14 +254,17 @@ def nearest_colour(whole: Tensor, table: Sequence[Colour], distance: str = "abs"
     """whole (B, 3, H, W) in whole numbers 0..255 -> index in the table (B, H, W) int64, and the distance to it."""
     import torch
 
-    best = torch.full_like(whole[:, 0], torch.inf)
-    label = torch.zeros_like(best, dtype=torch.int64)
+    # as few bytes as hold the sums of three channels: moving them is what it costs
+    channels = whole.to(torch.int16 if distance == "abs" else torch.int32).unbind(1)
+    best = torch.full_like(channels[0], 3 * 255 + 1 if distance == "abs" else 3 * 255**2 + 1)
+    label = torch.zeros_like(best, dtype=torch.uint8)
     for k, colour in enumerate(table):  # one at a time: a hundred classes of a large picture would not fit
-        apart = whole - whole.new_tensor(colour).view(3, 1, 1)
-        away = (apart.abs() if distance == "abs" else apart.square()).sum(1)
-        nearer = away < best
-        label[nearer], best = k, torch.minimum(best, away)
-    return label, best
+        apart = [channel - value for channel, value in zip(channels, colour)]
+        r, g, b = (part.abs() if distance == "abs" else part.square() for part in apart)
+        away = r + g + b
+        label.masked_fill_(away < best, k)
+        best = torch.minimum(best, away)
+    return label.long(), best
 
 
 def table_of(queries: Sequence[Query]) -> Sequence[Colour]:

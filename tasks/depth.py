@@ -252,18 +252,13 @@ class Evaluator:
         settings, alignment = self.settings, self.settings.alignment
         if alignment not in MEANT[found.space]:
             raise BadPrediction(f"{what} is {_unfit(found.space, alignment)}")
-        given, true = np.asarray(found.values, np.float64), np.asarray(sample.truth, np.float64)
+        given = np.asarray(found.values, np.float64)
         if alignment == "least_square_disparity" and found.space == "metric":
             given = disparity(given)
-        window, mask = _window(settings, sample), _mask(settings, sample)
-        given, true = given[window], true[window]
-        valid = mask[window] & (true > settings.valid_above)
-        if settings.valid_below is not None:
-            valid &= true < settings.valid_below
+        window, true, valid = self._judged(sample)
+        given = given[window]
         count = int(np.count_nonzero(valid))
-        thin = [
-            subsampled(m, settings.alignment_max_size, settings.alignment_subsampling) for m in (given, true, valid)
-        ]
+        thin = [self._thinned(m) for m in (given, true, valid)]
         scale, shift = solved(thin[0][thin[2]], thin[1][thin[2]], alignment)
         if settings.instructcv:
             p, g = np.where(valid, np.maximum(given, 0.0), 0.0), np.where(valid, true, 0.0)
@@ -272,7 +267,44 @@ class Evaluator:
             if settings.clip_min is not None or settings.clip_max is not None:
                 p = np.clip(p, settings.clip_min, settings.clip_max)
             p = np.maximum(p, LEAST)
-        measured = self._errors(p, g)
+        return self._row(self._errors(p, g), scale, shift, count)
+
+    def statistics_batch(self, sample: Sample, predictions: Sequence[Any]) -> list[dict[str, float]]:
+        """`statistics` of several predictions for one sample, which is prepared once.
+
+        Tensors of float32 and of one space are compared where they are, together (see depth_batch); anything else is
+        judged one by one, and so are all with alignment "median" and InstructCV's errors.
+        """
+        from . import depth_batch
+
+        size: tuple[int, int] = sample.image.shape[:2]
+        alignment, maps, space = self.settings.alignment, *depth_batch.regular(predictions, size)
+        if maps and space and alignment in MEANT[space] and alignment != "median" and not self.settings.instructcv:
+            require_fitting(sample)
+            window, true, valid = self._judged(sample)
+            places = np.arange(size[0] * size[1]).reshape(size)[window]
+            fitted = self._thinned(places), self._thinned(true), self._thinned(valid)
+            clip = self.settings.clip_min, self.settings.clip_max
+            found = depth_batch.compared(maps, space, (places, true, valid), fitted, alignment, clip)
+            if found is not None:
+                count = int(np.count_nonzero(valid))
+                return [self._row(measured, scale, shift, count) for measured, scale, shift in found]
+        return [self.statistics(sample, prediction) for prediction in predictions]
+
+    def _thinned(self, kept: np.ndarray) -> np.ndarray:
+        """The pixels of a map (H, W) by which scale and shift are solved for."""
+        return subsampled(kept, self.settings.alignment_max_size, self.settings.alignment_subsampling)
+
+    def _judged(self, sample: Sample) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+        """The part of a photograph that is kept, its truth in metres (float64) and which of its pixels are judged."""
+        settings, window = self.settings, _window(self.settings, sample)
+        true = np.asarray(sample.truth, np.float64)[window]
+        valid = _mask(settings, sample)[window] & (true > settings.valid_above)
+        if settings.valid_below is not None:
+            valid &= true < settings.valid_below
+        return window, true, valid
+
+    def _row(self, measured: Mapping[str, float], scale: float, shift: float, count: int) -> dict[str, float]:
         nothing = float("nan")
         return {
             **(measured if count else dict.fromkeys(measured, nothing)),
@@ -280,7 +312,7 @@ class Evaluator:
             "shift": shift if count else nothing,
             "negative_scale": float(scale < 0) if count else nothing,
             "valid": float(count),
-            "few": float(count < settings.few),
+            "few": float(count < self.settings.few),
             "skipped": float(count == 0),
         }
 

@@ -208,29 +208,58 @@ class Evaluator:
         require_fitting(sample)
         size = self._size(sample)
         predicted = _mask(prediction, f"sample {sample.id}: the prediction")
-        allowed = {size, sample.image.shape[:2]}
-        if self.settings.pred_resize != "mask_nearest" and predicted.shape not in allowed:
+        if not self._fits(sample, predicted.shape):
+            allowed = {size, sample.image.shape[:2]}
             expected = " or ".join(sorted(f"{height} x {width}" for height, width in allowed))
             raise BadPrediction(
                 f"sample {sample.id}: the prediction is {_size(predicted)} (height x width); expected {expected}, "
                 "or the protocol setting pred_resize=mask_nearest."
             )
-        native = np.asarray(sample.truth, bool)
-        true = nearest(native, size)
+        true, no_target = self._truth(sample)
         predicted = nearest(predicted, size)
-        intersection, union = overlap(predicted, true)
-        no_target = not native.any()
-        vanished = not no_target and not true.any()
-        if vanished:
-            log.warning("sample %s: its mask of %d pixels vanishes at %s", sample.id, native.sum(), _size(true))
+        shared, said, there = (int(np.count_nonzero(mask)) for mask in (predicted & true, predicted, true))
+        return self._row(shared, said, there, no_target)
+
+    def statistics_batch(self, sample: Sample, predictions: Sequence[Any]) -> list[dict[str, float]]:
+        """`statistics` of several predictions for one sample, which is prepared once.
+
+        Bool tensors of one size are counted where they are, together; anything else is judged one by one.
+        """
+        import torch
+
+        from addp_bench.pixelwise import alike
+
+        masks = alike(predictions)
+        if masks is None or masks[0].dtype != torch.bool or not self._fits(sample, tuple(masks[0].shape)):
+            return [self.statistics(sample, prediction) for prediction in predictions]
+        require_fitting(sample)
+        true, no_target = self._truth(sample)
+        there = int(np.count_nonzero(true))
+        return [self._row(shared, said, there, no_target) for shared, said in overlap_each(masks, true)]
+
+    def _row(self, shared: int, said: int, there: int, no_target: bool) -> dict[str, float]:
+        """shared, said, there: pixels, at the protocol's size, of both masks, of the prediction and of the truth."""
+        union = said + there - shared
         return {
-            "intersection": float(intersection),
+            "intersection": float(shared),
             "union": float(union),
-            "iou": intersection / union if union else self._empty(no_target),
+            "iou": shared / union if union else self._empty(no_target),
             "no_target": float(no_target),
-            "n_correct": float(not predicted.any()) if no_target else float("nan"),
-            "vanished": float(vanished),
+            "n_correct": float(not said) if no_target else float("nan"),
+            "vanished": float(not no_target and not there),
         }
+
+    def _fits(self, sample: Sample, shape: tuple[int, ...]) -> bool:
+        """Whether a mask of this size can be judged."""
+        return self.settings.pred_resize == "mask_nearest" or shape in {self._size(sample), sample.image.shape[:2]}
+
+    def _truth(self, sample: Sample) -> tuple[np.ndarray, bool]:
+        """The truth at the protocol's size, and whether the expression has no target to begin with."""
+        native = np.asarray(sample.truth, bool)
+        true, no_target = nearest(native, self._size(sample)), not native.any()
+        if not no_target and not true.any():
+            log.warning("sample %s: its mask of %d pixels vanishes at %s", sample.id, native.sum(), _size(true))
+        return true, no_target
 
     def _empty(self, no_target: bool) -> float:
         rule = self.settings.empty_empty
@@ -261,6 +290,31 @@ def overlap(predicted: np.ndarray, true: np.ndarray) -> tuple[int, int]:
     return intersection, int(np.count_nonzero(predicted)) + int(np.count_nonzero(true)) - intersection
 
 
+def overlap_each(masks: list[Tensor], true: np.ndarray) -> list[tuple[int, int]]:
+    """Of each of several bool masks, resized to that of the truth (H, W): pixels that both hold, and that it holds."""
+    import torch
+
+    from addp_bench.pixelwise import together
+
+    rows, columns = _extent(true)  # beyond it nothing is shared
+    part = true[rows, columns]
+    if masks[0].device.type == "cpu":  # where torch makes a whole number of every pixel before it counts
+        arrays = (nearest(mask.numpy(), true.shape) for mask in masks)
+        return [(int(np.count_nonzero(mask[rows, columns] & part)), int(np.count_nonzero(mask))) for mask in arrays]
+    there, found = torch.tensor(part, device=masks[0].device), []
+    for some in together(masks):
+        found += shared_and_said(nearest_each(some, true.shape), there, rows, columns).tolist()
+    return [(shared, said) for shared, said in found]
+
+
+def shared_and_said(masks: Tensor, part: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Pixels (S, 2) int64 that masks (S, H, W) share with a truth that is `part` in these rows and columns, and none
+    elsewhere; and that they hold. Nothing waits for their device."""
+    import torch
+
+    return torch.stack([(masks[:, rows, columns] & part).sum((1, 2)), masks.sum((1, 2))], 1)
+
+
 def majority(masks: Sequence[np.ndarray]) -> np.ndarray:
     """The pixels (H, W) bool that more than half of k masks (H, W) hold; a tie is background (ADDP takes k = 3).
 
@@ -280,6 +334,24 @@ def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return mask
     (height, width), (rows, columns) = mask.shape, size
     return mask.take(_centres(height, rows), 0).take(_centres(width, columns), 1)
+
+
+def nearest_each(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Each of maps (S, H, W) as `nearest` resizes it."""
+    import torch
+
+    for axis, new in enumerate(size, 1):
+        if maps.shape[axis] != new:
+            maps = maps.index_select(axis, maps.new_tensor(_centres(maps.shape[axis], new), dtype=torch.int64))
+    return maps
+
+
+def _extent(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and the columns between the first and the last pixel of a mask (H, W); none of an empty one."""
+    if not len(rows := np.flatnonzero(mask.any(1))):
+        return slice(0), slice(0)
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 @cache

@@ -23,7 +23,7 @@ from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, MeanOfRatios, OfSums, RatioOfSums
 from addp_bench.types import UNLABELLED, ProtocolCard
 
-from .ris import nearest
+from .ris import nearest, nearest_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,6 +222,7 @@ class Evaluator:
         if twice := [name for name, times in Counter(map(_identifier, self.vocabulary)).items() if times > 1]:
             raise BadData(f"a vocabulary names every class once; {twice[0]!r} stands there twice")
         self.metrics: Sequence[OfSums] = self._metrics()
+        self._names = [f"{family}.{name}" for family in ("intersection", "union", "true") for name in self.vocabulary]
 
     def _metrics(self) -> list[OfSums]:
         if self.settings.average == "images":
@@ -251,29 +252,62 @@ class Evaluator:
         BadPrediction, naming the sample, for another size or for what is no class map; BadData, naming it, for a truth
         of another size than its photograph or with a label that the vocabulary has not.
         """
-        Semantic().require(sample)
+        truth = self._truth(sample)
         size = self._size(sample)
         predicted = _labels(prediction, f"sample {sample.id}: the prediction")
-        allowed = {size, sample.image.shape[:2]}
-        if self.settings.pred_resize != "labels_nearest" and predicted.shape not in allowed:
+        if not self._fits(sample, predicted.shape):
+            allowed = {size, sample.image.shape[:2]}
             raise BadPrediction(
                 f"sample {sample.id}: the prediction is {_by(predicted.shape)} (height x width); expected "
                 f"{' or '.join(sorted(map(_by, allowed)))}, or the protocol setting pred_resize=labels_nearest."
             )
-        truth = np.asarray(sample.truth)
-        classes = len(self.vocabulary)
-        if outside := _outside(truth[truth != UNLABELLED], classes - 1):
-            raise BadData(
-                f"sample {sample.id}: its truth holds the label {outside[0]}; the vocabulary has {classes} classes, 0 "
-                f"({self.vocabulary[0]}) to {classes - 1} ({self.vocabulary[-1]}), and {UNLABELLED} where nobody knows."
-            )
-        inter, said, true = areas(nearest(predicted, size), nearest(truth, size), classes)
-        row = {"correct": float(inter.sum()), "labelled": float(true.sum())}
-        for family, values in (("intersection", inter), ("union", true + said - inter), ("true", true)):
-            row |= {f"{family}.{name}": float(value) for name, value in zip(self.vocabulary, values)}
+        return self._row(*areas(nearest(predicted, size), truth, len(self.vocabulary)))
+
+    def statistics_batch(self, sample: Sample, predictions: Sequence[Any]) -> list[dict[str, float]]:
+        """`statistics` of several predictions for one sample, which is prepared once.
+
+        Tensors of int64 and of one size are counted where they are, together; anything else is judged one by one.
+        """
+        import torch
+
+        from addp_bench.pixelwise import alike, together
+
+        maps = alike(predictions)
+        if maps is None or maps[0].dtype != torch.int64 or not self._fits(sample, maps[0].shape):
+            return [self.statistics(sample, prediction) for prediction in predictions]
+        true, classes = self._truth(sample), len(self.vocabulary)
+        row = torch.tensor(true, dtype=torch.int64, device=maps[0].device)
+        row = row.masked_fill_(row == UNLABELLED, classes).mul_(classes + 2)
+        found = [areas_each(nearest_each(some, row.shape), row, classes).cpu() for some in together(maps)]
+        return [self._row(*each) for each in torch.cat(found).numpy()]
+
+    def _row(self, inter: np.ndarray, said: np.ndarray, true: np.ndarray) -> dict[str, float]:
+        """Of the pixels of each class in both maps, in the prediction and in the truth."""
+        of_classes = np.concatenate([inter, true + said - inter, true]).astype(np.float64)
+        row = {
+            "correct": float(inter.sum()),
+            "labelled": float(true.sum()),
+            **dict(zip(self._names, of_classes.tolist())),
+        }
         if self.settings.average == "images":
             row["iou"] = _over_present(inter, said, true)
         return row
+
+    def _truth(self, sample: Sample) -> np.ndarray:
+        """The truth at the protocol's size. Raises BadData, naming the sample, for one that cannot be judged."""
+        Semantic().require(sample)
+        truth, last = np.asarray(sample.truth), len(self.vocabulary) - 1
+        if outside := _outside(np.where(truth == UNLABELLED, 0, truth), last):
+            raise BadData(
+                f"sample {sample.id}: its truth holds the label {outside[0]}; the vocabulary has {last + 1} classes, 0 "
+                f"({self.vocabulary[0]}) to {last} ({self.vocabulary[-1]}), and {UNLABELLED} where nobody knows."
+            )
+        return nearest(truth, self._size(sample))
+
+    def _fits(self, sample: Sample, shape: Sequence[int]) -> bool:
+        """Whether a class map of this size can be judged."""
+        sizes = {self._size(sample), sample.image.shape[:2]}
+        return self.settings.pred_resize == "labels_nearest" or tuple(shape) in sizes
 
     def _size(self, sample: Sample) -> tuple[int, int]:
         if self.settings.eval_size == "original":
@@ -292,6 +326,22 @@ def areas(predicted: np.ndarray, true: np.ndarray, classes: int) -> tuple[np.nda
     side = classes + 1  # the last row and column are of what is no class
     confusion = np.bincount((known * side + said).ravel(), minlength=side * side).reshape(side, side)[:classes]
     return np.diag(confusion), confusion.sum(axis=0)[:classes], confusion.sum(axis=1)
+
+
+def areas_each(predicted: Tensor, row: Tensor, classes: int) -> Tensor:
+    """`areas` of each of several class maps (S, H, W): (S, 3, classes) int64. Nothing waits for their device.
+
+    row: (H, W) the true class, `classes` where there is none, times classes + 2.
+    """
+    import torch
+
+    from addp_bench.pixelwise import tally
+
+    side = classes + 2  # a column for labels below 0, one for each class, one for labels above
+    codes = predicted.clamp(-1, classes).add_(row).add_(1)
+    table = tally(codes.flatten(1), (classes + 1) * side).view(-1, classes + 1, side)[:, :classes]
+    of_class = table[:, :, 1:-1]
+    return torch.stack([of_class.diagonal(dim1=1, dim2=2), of_class.sum(1), table.sum(2)], 1)
 
 
 def _over_present(inter: np.ndarray, said: np.ndarray, true: np.ndarray) -> float:
@@ -322,7 +372,9 @@ def _labels(given: Any, what: str) -> np.ndarray:
 
 def _outside(labels: np.ndarray, last: int) -> list[int]:
     """The first label that is not 0..last, if any."""
-    return [int(label) for label in labels[(labels < 0) | (labels > last)][:1].ravel()]
+    if not labels.size or (labels.min() >= 0 and labels.max() <= last):
+        return []
+    return [int(labels[(labels < 0) | (labels > last)][0])]
 
 
 def _identifier(name: str) -> str:

@@ -172,7 +172,7 @@ def broken(tmp_path_factory):
         ("objective", ["a loss for every sample"]),
         ("sampler", ["10 steps visit timesteps, noisiest first"]),
         ("guidance", ["coefficients sum to 1", "conditionings are known ones"]),
-        ("encoding", ["a drawing is read back as what was drawn"]),
+        ("encoding", ["a drawing is read back as what was drawn", "several drawings are read as each of them"]),
         ("model", ["a mask of the photograph's size", "all randomness comes in"]),
         ("executor", ["does what it is asked"]),
     ],

@@ -48,9 +48,8 @@ def test_what_is_judged_is_the_majority_of_its_members(three):
     found = [answers(d, samples, encoding, model, at.device, lambda s: s.image.shape[:2]) for d in members]
     last = len(members[0].timesteps) - 1
     for several in zip(*found):
-        if several[0][2] == last:
-            votes = np.sum([np.asarray(answer[3]) for answer in several], 0)
-            by_hand.append((several[0][0], votes >= 2))
+        votes = np.sum([np.asarray(answer.predictions[last]) for answer in several], 0)
+        by_hand.append((several[0].sample, votes >= 2))
     columns = finished.records[plan.id].statistics.columns
     assert [float((mask & s.truth).sum()) for s, mask in by_hand] == columns["intersection"].tolist()
     assert [float((mask | s.truth).sum()) for s, mask in by_hand] == columns["union"].tolist()

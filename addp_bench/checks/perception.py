@@ -16,7 +16,7 @@ from addp_bench.randomness import numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
 from addp_bench.statistics import columns_of
-from addp_bench.types import UNLABELLED, Boxes, Drawing, Query, Sample
+from addp_bench.types import UNLABELLED, Boxes, Depth, Drawing, Query, Sample
 
 from .given import (
     SIDE,
@@ -187,6 +187,16 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
         for i, drawings in enumerate(drawn.rgb.split(k))
     )
     yield "a drawing is read back as what was drawn", next(filter(None, problems), None)
+    if k == 1 and hasattr(encoding, "decode_batch"):
+        single = [encoding.decode(drawn.rgb[i : i + 1], photos[i], asked) for i in range(4)]
+        several = encoding.decode_batch(drawn.rgb, photos, asked * 4)
+        same = len(several) == 4 and all(np.array_equal(_plain(a), _plain(b)) for a, b in zip(single, several))
+        yield "several drawings are read as each of them", said(same, "decode_batch says something else than decode")
+
+
+def _plain(answer: Any) -> np.ndarray:
+    """The numbers of a prediction that is a map."""
+    return np.asarray(torch.as_tensor(answer.values if isinstance(answer, Depth) else answer).cpu())
 
 
 def _map_read_back(read: Any, truths: torch.Tensor) -> str | None:
@@ -267,8 +277,10 @@ def task(task: Any, registry: Registry) -> Iterator[Finding]:
     if task.truth in (*MAPS, "depth"):
         truth = truths_of(1)[task.truth][0].numpy()
         for name, settings in protocols.items():
-            found = _full_marks(task.evaluator(settings, VOCABULARY), truth)
-            yield f"protocol {name} gives the truth full marks", found
+            evaluator = task.evaluator(settings, VOCABULARY)
+            yield f"protocol {name} gives the truth full marks", _full_marks(evaluator, truth)
+            if hasattr(evaluator, "statistics_batch"):
+                yield f"protocol {name} judges several answers as each of them", _judged_apart(evaluator, truth)
         best, worse = task.quality(truth, truth), task.quality(np.zeros_like(truth), truth)
         yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
     if (example := answers_of(task.truth)) is not None:
@@ -296,19 +308,40 @@ SIZES = ((SIDE, SIDE), (480, 640), (375, 1242))  # protocols may be made for the
 
 def _full_marks(evaluator: Any, truth: np.ndarray) -> str | None:
     """What keeps the truth from the best value of the headline metric, on photographs of a size that can be judged."""
-    refused = ""
+    try:
+        _, row = _judgeable(evaluator, truth)
+    except BadData as refused:
+        return str(refused)
+    headline = evaluator.metrics[0]
+    value, best = float(headline.value(columns_of([row]))), float(headline.higher_is_better)
+    return said(abs(value - best) < 1e-6, f"met {value:g}")
+
+
+def _judged_apart(evaluator: Any, truth: np.ndarray) -> str | None:
+    """Where `statistics_batch` says something else of a truth, and of itself moved, than `statistics`."""
+    sample, row = _judgeable(evaluator, truth)
+    moved = torch.from_numpy(np.roll(sample.truth, 5, axis=(0, 1)))
+    rows = [row, evaluator.statistics(sample, moved)]
+    several = evaluator.statistics_batch(sample, [torch.from_numpy(sample.truth), moved])
+    apart = [
+        name
+        for one, other in zip(rows, several, strict=True)
+        for name in one.keys() | other.keys()
+        if not np.allclose(one.get(name, np.inf), other.get(name, -np.inf), rtol=1e-12, atol=1e-12, equal_nan=True)
+    ]
+    return said(not apart, f"statistics_batch says something else than statistics of {', '.join(sorted(set(apart)))}")
+
+
+def _judgeable(evaluator: Any, truth: np.ndarray) -> tuple[Sample, Any]:
+    """A photograph of a size that a judge takes, made of this truth, and what it says of a perfect answer."""
     for height, width in SIZES:
         large = np.tile(truth, (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
         sample = Sample("checks", "checks", np.zeros((height, width, 3), np.uint8), large, "the red cup")
         try:
-            columns = {k: np.array([v]) for k, v in evaluator.statistics(sample, large).items()}
+            return sample, evaluator.statistics(sample, large)
         except BadData as other:
-            refused = str(other)
-            continue
-        headline = evaluator.metrics[0]
-        value, best = float(headline.value(columns)), float(headline.higher_is_better)
-        return said(abs(value - best) < 1e-6, f"met {value:g}")
-    return refused
+            refused = other
+    raise refused
 
 
 def dataset(dataset: Any, registry: Registry) -> Iterator[Finding]:

@@ -6,14 +6,14 @@ value of the headline metric decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from addp_bench.errors import Degenerate
-from addp_bench.evaluation import Drawn
+from addp_bench.evaluation import Answer, Drawn, judged
 from addp_bench.statistics import columns_of
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class Swept:
 
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Sequence[Any]:
         """A prediction for each value, in their order."""
-        found: Sequence[Any] = self.encoding.decode_swept(drawings, image, queries, self.values)  # type: ignore[attr-defined]  # optional
-        return found
+        return list(self.encoding.decode_swept(drawings, image, queries, self.values))  # type: ignore[attr-defined]  # optional
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def candidates(sweep: Sweep) -> list[float]:
     return sorted({*map(float, sweep.values), float(sweep.own)})
 
 
-def chosen(found: Iterator[tuple[Sample, int, int, Any, np.ndarray]], evaluator: Evaluator, sweep: Sweep) -> Tuned:
+def chosen(found: Iterable[Answer], evaluator: Evaluator, sweep: Sweep) -> Tuned:
     """The best of the candidates; of equals the nearest to the encoding's own, of these the smaller.
 
     found: what `evaluation.answers` gives with a Swept encoding, at one step. Raises Degenerate where the metric has no
@@ -96,9 +95,10 @@ def chosen(found: Iterator[tuple[Sample, int, int, Any, np.ndarray]], evaluator:
     """
     values, headline = candidates(sweep), evaluator.metrics[0]
     rows: list[list[Mapping[str, Any]]] = [[] for _ in values]
-    for sample, _, _, predictions, _ in found:
-        for row, prediction in zip(rows, predictions, strict=True):
-            row.append(evaluator.statistics(sample, prediction))
+    for answer in found:
+        (at_each,) = answer.predictions
+        for row, judgement in zip(rows, judged(evaluator, answer.sample, at_each), strict=True):
+            row.append(judgement)
     curve = [float(headline.value(columns_of(row))) for row in rows]
     if np.isnan(curve).all():
         raise Degenerate(

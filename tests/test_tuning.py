@@ -12,7 +12,7 @@ import torch
 
 from addp_bench.charts import charts_of
 from addp_bench.errors import BadRequest, Degenerate
-from addp_bench.evaluation import Drawn, answers
+from addp_bench.evaluation import Answer, Drawn, answers
 from addp_bench.loading import load
 from addp_bench.plugins.encodings import BinaryMask, RedMask, SolidMask
 from addp_bench.plugins.encodings_labels import ClassMask, Palette
@@ -97,7 +97,8 @@ def found(*samples):
     """Answers of samples (truth, predictions) as `evaluation.answers` gives them."""
     for i, (truth, predictions) in enumerate(samples):
         truth = np.asarray(truth)
-        yield Sample(str(i), str(i), np.zeros((*truth.shape, 3), np.uint8), truth), i, 0, predictions, None
+        sample = Sample(str(i), str(i), np.zeros((*truth.shape, 3), np.uint8), truth)
+        yield Answer(sample, [predictions])
 
 
 def masks(*rows):
@@ -179,13 +180,9 @@ def test_the_value_is_the_best_of_the_tuning_split_at_the_step_that_is_read_of_o
     drawn = Drawn.open(at.folder(plan.score.inputs[2]))
     curve = []
     for value in said["values"]:
-        rows = [
-            judge.statistics(sample, prediction)
-            for sample, _, k, prediction, _ in answers(
-                drawn, samples, RedMask(value), work.model(cell), at.device, judge.drawing_size
-            )
-            if drawn.timesteps[k] == 299
-        ]
+        step = drawn.timesteps.index(299)
+        said_at = answers(drawn, samples, RedMask(value), work.model(cell), at.device, judge.drawing_size)
+        rows = [judge.statistics(answer.sample, answer.predictions[step]) for answer in said_at]
         curve.append(sum(r["intersection"] for r in rows) / sum(r["union"] for r in rows))
     assert said["curve"] == pytest.approx(curve)
     assert len(set(curve)) > 3

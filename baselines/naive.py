@@ -126,6 +126,7 @@ class Truth:
 LEARNT: Mapping[str, Callable[[Samples, int], Callable[[Sample], Any]]] = {
     "depth": naive_depth.MeanDepth,
     "semantic": naive_semantic.MostFrequentLabels,
+    "detection": naive_detection.MeanBoxes,
     "classification": naive_classification.ShareOfPhotographs,
     "probe": naive_probe.MostFrequentClass,
 }
@@ -135,7 +136,8 @@ class Mean:
     """What the training split answers on average, whatever is asked: the best that can be said without looking.
 
     Depth: the mean map over the pixels that have one. Class maps: each pixel's most frequent class. Classes: the most
-    frequent one. Questions: the share of photographs that hold the class.
+    frequent one. Questions: the share of photographs that hold the class. Boxes: one for each class, the
+    mean of its objects'.
 
     samples: how many samples of the training split are averaged, from the first on. Ours.
     """

@@ -6,7 +6,7 @@ from coco_reference import objects
 from refcoco_miniature import build
 
 from addp_bench.baselines import naive
-from addp_bench.baselines.naive import Constant, LargestObject, RandomObject, Truth
+from addp_bench.baselines.naive import Constant, LargestObject, Mean, RandomObject, Truth
 from addp_bench.errors import BadData, UnknownName
 from addp_bench.evaluation import ask, looks
 from addp_bench.loading import load
@@ -80,6 +80,20 @@ def test_random_boxes_have_their_places_and_the_classes_of_any_object():
     none = Sample("c", "c", FOUR.image, objects())
     for predictor in (RandomObject(), LargestObject(), Truth()):
         assert answer(predictor, none).labels.tolist() == []
+
+
+def test_mean_boxes_are_of_each_class_and_scored_by_how_many_photographs_hold_it():
+    wide = Sample("d", "d", np.zeros((50, 200, 3), np.uint8), objects([100, 0, 100, 50], [0, 0, 50, 50], labels=[0, 0]))
+    model = Mean()
+    model.learn([FOUR, wide], 2, "detection")
+    found = answer(model, wide)
+    assert found.labels.tolist() == [0, 1, 2], "what only a crowd shows is no class"
+    first = np.mean([[0, 0, 0.1, 0.1], [0.5, 0, 1, 1], [0, 0, 0.25, 1]], axis=0)
+    assert found.xyxy[0] == pytest.approx(first * (200, 50, 200, 50))
+    assert answer(model).xyxy[1].tolist() == pytest.approx([20, 20, 50, 50])
+    assert found.scores.tolist() == [1, 0.5, 0.5]
+    with pytest.raises(BadData, match="the first 1 samples of the training split hold no object"):
+        Mean().learn([Sample("c", "c", FOUR.image, objects())], 1, "detection")
 
 
 def test_boxes_stand_in_the_order_of_what_is_known():

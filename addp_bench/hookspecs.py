@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from addp_bench.cell import Cell
     from addp_bench.registry import Registry
-    from addp_bench.resolve import Cell
 
 hookspec = pluggy.HookspecMarker("addp_bench")
 hookimpl = pluggy.HookimplMarker("addp_bench")

@@ -9,9 +9,9 @@ from addp_bench.errors import BadOption, unknown
 
 if TYPE_CHECKING:
     from addp_bench.cards import Cards
+    from addp_bench.cell import Cell
     from addp_bench.protocol_cards import Protocol
     from addp_bench.registry import Registry
-    from addp_bench.resolve import Cell
     from addp_bench.spec import Choice
 
 

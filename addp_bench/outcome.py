@@ -14,9 +14,9 @@ from addp_bench.protocol_cards import hash_of
 from addp_bench.records import metric_entry
 
 if TYPE_CHECKING:
+    from addp_bench.cell import Cell
     from addp_bench.evaluation import Scores
     from addp_bench.protocols import Metric
-    from addp_bench.resolve import Cell
     from addp_bench.statistics import Statistics
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from addp_bench.cell import Cell
 from addp_bench.errors import BadOption, unknown
 from addp_bench.finished import finished
 from addp_bench.keys import by_content, code_digest
-from addp_bench.resolve import Cell
 from addp_bench.store import Stage
 
 if TYPE_CHECKING:

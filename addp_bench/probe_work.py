@@ -12,8 +12,8 @@ from addp_bench.spec import Choice
 from addp_bench.types import Classified
 
 if TYPE_CHECKING:
+    from addp_bench.cell import Cell
     from addp_bench.protocols import DenoisingModel, Evaluator, Samples
-    from addp_bench.resolve import Cell
     from addp_bench.store import Stage
     from addp_bench.types import Sample
     from addp_bench.work import Work

@@ -17,7 +17,7 @@ from addp_bench.errors import unknown
 from addp_bench.store import digest
 
 if TYPE_CHECKING:
-    from addp_bench.resolve import Cell
+    from addp_bench.cell import Cell
     from addp_bench.spec import Request
     from addp_bench.types import ProtocolCard
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from addp_bench import cache, evaluation
+from addp_bench.cell import Cell
 from addp_bench.errors import BadData, BadModel
 from addp_bench.randomness import normal
-from addp_bench.resolve import Cell
 from addp_bench.sampling import begin, exposed, guided
 from addp_bench.store import Stage
 from addp_bench.training import autocast

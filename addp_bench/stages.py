@@ -22,6 +22,7 @@ import torch
 from addp_bench import probe_stages, protocol_cards
 from addp_bench.cache import NO_IMAGE
 from addp_bench.cards import Cards
+from addp_bench.cell import Cell
 from addp_bench.contribution import is_file, read_contribution, sources_of
 from addp_bench.errors import BadOption
 from addp_bench.evaluation import GROUPS
@@ -30,7 +31,6 @@ from addp_bench.keys import KEY_SCHEMA, by_content, code_digest, placeless, plug
 from addp_bench.legality import Illegal
 from addp_bench.protocol_cards import Protocol
 from addp_bench.registry import Registry
-from addp_bench.resolve import Cell
 from addp_bench.schedule import require_recoverable
 from addp_bench.spec import Choice
 from addp_bench.store import Stage, digest

@@ -15,9 +15,9 @@ from addp_bench.errors import BadOption
 from addp_bench.evaluation import recorded
 
 if TYPE_CHECKING:
+    from addp_bench.cell import Cell
     from addp_bench.protocols import Noise
     from addp_bench.registry import Registry
-    from addp_bench.resolve import Cell
     from addp_bench.spec import Choice
 
 

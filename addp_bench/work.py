@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 
 from addp_bench import cache, evaluation, outcome, probe_work, tuning
 from addp_bench.batches import Batches, Recipe, Source
+from addp_bench.cell import Cell
 from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
 from addp_bench.keys import by_content
 from addp_bench.progress import Progress
 from addp_bench.protocol_cards import deviations
-from addp_bench.resolve import Cell
 from addp_bench.spec import Choice
 from addp_bench.statistics import STATISTICS
 from addp_bench.store import Stage, write_bytes, write_json

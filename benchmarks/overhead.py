@@ -22,9 +22,10 @@ from diffusers import DDIMScheduler
 
 from addp_bench import cache
 from addp_bench.batches import Batches, Source
+from addp_bench.cell import Cell
 from addp_bench.loading import load
 from addp_bench.progress import Progress
-from addp_bench.resolve import Cell, resolve
+from addp_bench.resolve import resolve
 from addp_bench.run import Bench
 from addp_bench.sampling import guided
 from addp_bench.spec import Request

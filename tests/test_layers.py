@@ -32,6 +32,8 @@ LAYERS = (
         "parts",
         "protocol_cards",
         "budgets",
+        "cell",
+        "completion",
         "resolve",
         "batches",
         "training",
@@ -80,7 +82,7 @@ MAKERS = ("baselines/tiny/",)
 # Upward imports that exist for the type checker alone; nothing is imported when the program runs.
 TYPES_ONLY_UPWARDS = {
     ("hookspecs", "registry"),
-    ("hookspecs", "resolve"),
+    ("hookspecs", "cell"),
     ("protocols", "contribution"),
 }
 

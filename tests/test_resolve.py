@@ -7,9 +7,10 @@ from typing import Any
 import bench
 import pytest
 
+from addp_bench.cell import Cell
 from addp_bench.errors import BadRequest
 from addp_bench.loading import load
-from addp_bench.resolve import Cell, Resolution, resolve
+from addp_bench.resolve import Resolution, resolve
 from addp_bench.spec import Request
 from addp_bench.stages import Planner
 

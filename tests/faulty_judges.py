@@ -201,6 +201,20 @@ class Drifts(DepthJudge):
         return {**row, "rmse": row["rmse"] / (1 + 0.001 * self.seen)}
 
 
+@fault(depth.DepthTask, METRIC)
+class DropsTheLast(DepthJudge):
+    """The last photograph, which fills no batch, is left out."""
+
+    def __init__(self, *given):
+        class Shorter(MeanOf):
+            def value(self, statistics, counts=None):
+                cut = {name: column[:-1] for name, column in statistics.items()}
+                return super().value(cut, counts if counts is None else counts[:, :-1])
+
+        super().__init__(*given)
+        self.metrics = [Shorter(**dataclasses.asdict(m)) for m in self.metrics]
+
+
 # ------------------------------------------------------------------------------------------------ masks
 
 ORIGINAL = {"eval_size": "original"}

@@ -31,6 +31,7 @@ FOUND = {
     "upsidedown": ("absrel", "nothing is better than the truth", None, None),
     "countsnothing": ("rmse", "samples that are counted twice give the same", "an array ()", None),
     "drifts": ("rmse", "order of samples does not matter", None, None),
+    "dropsthelast": ("rmse", "order of samples does not matter", None, None),
     "widthfirst": ("oiou", "a random mask", None, None),
     "countsinbytes": ("oiou", "the whole photograph", None, None),
     "abovethethreshold": ("pr90", "IoUs of exactly 0.5, 0.6, 0.7, 0.8 and 0.9", 0.0, "0.2"),

@@ -29,6 +29,7 @@ CODE = {
         "work",
     ),
     "predict": ("types", "randomness", "schedule", "sampling", "cache", "evaluation", "work"),
+    "decoder": ("types", "randomness", "cache", "decoders"),
     "contribution": ("regression", "contribution", "evaluation", "work"),
     "answers": ("types", "randomness", "evaluation"),
     "score": (

@@ -176,7 +176,9 @@ class Encoding(Protocol):
 
     truth: ClassVar[str]  # the type of truth it draws; must equal the task's
     # *Optional* `partial` True: some drawings mean something in part only, as their `valid` says. *Optional*
-    # `fit(latents, samples, model)`: learns a decoder, once after training.
+    # `learns`: of so many training samples a decoder must learn before anything is read, 0 for none. It then has
+    # `fit(drawings: decoders.Drawings, seed, progress) -> Mapping[str, Tensor]`, called once with samples of the
+    # training split, whose weights it finds again under its option `path`, as safetensors, and learns no more.
 
     def queries(self, sample: Sample, vocabulary: Sequence[str]) -> Sequence[Query]:
         """What to ask for this sample, one prompt per drawing; the sample comes without its truth and hints.

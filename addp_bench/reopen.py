@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from addp_bench import cache, evaluation
+from addp_bench import cache, decoders, evaluation
 from addp_bench.cell import Cell
 from addp_bench.errors import BadData, BadModel
 from addp_bench.randomness import normal
@@ -84,8 +84,7 @@ class Reopened:
             return [self._asked(predictor, samples[place[i]], cache.vocabulary(samples)) for i in ids]
         task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(settings, cache.vocabulary(samples))
-        encoding = self.bench.work.encoding(self.cell, self.record.result.get("tuning"))
-        model = self.bench.work.model(self.cell)
+        encoding, model = self._encoding(), self.bench.work.model(self.cell)
         members = [evaluation.Drawn.open(folder) for folder in self.members()]
         read = self.record.result["read_at"]["index"]
         found = []
@@ -101,6 +100,13 @@ class Reopened:
             prediction, whole = self._one(predictions), np.concatenate(drawings)
             found.append(self._picture(sample, prediction, whole, cache.vocabulary(samples)))
         return found
+
+    def _encoding(self) -> Any:
+        """The cell's encoding as its answers were read: with a decoder that was fitted, at a threshold that was chosen."""
+        cell, predicted = self.cell, self._spec("predict", self._predicted[0])
+        if "decoder" in predicted:
+            cell = decoders.reading(cell, self.bench.folder(self._finished("decoder", predicted["decoder"])))
+        return self.bench.work.encoding(cell, self.record.result.get("tuning"))
 
     def _one(self, predictions: Sequence[Any]) -> Any:
         """One prediction of those of an ensemble's members."""
@@ -120,7 +126,7 @@ class Reopened:
         bench, cell = self.bench, self.cell
         sample = Sample("photo", "photo", image, None, text)
         model = bench.work.trained(cell, self.stage("train"))
-        encoding = bench.work.encoding(cell, self.record.result.get("tuning"))
+        encoding = self._encoding()
         queries = cache.queries(encoding, sample, bench.work.samples(cell, "eval", None)[0])
         noise, sampler = bench.work.noise(cell, model), bench.work.build("sampler", cell)
         k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps

@@ -4,6 +4,7 @@
                             ├ predict(eval) ─ score = the cell
     latents(eval) ──────────┘
     perception statistics put before `train`:  source's train ─ predict(stats) ─ contribution
+    an encoding whose decoder learns puts before each `predict`, which is read with it:  decoder
 
 A stage's key is the digest of its spec: the choices that matter to it, the data's and the model's fingerprints, the
 digests of the code that computes it and of its plugins, and the keys of its inputs. So cells that agree share stages.
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 
-from addp_bench import probe_stages, protocol_cards
+from addp_bench import decoders, probe_stages, protocol_cards
 from addp_bench.cache import NO_IMAGE
 from addp_bench.cards import Cards
 from addp_bench.cell import Cell
@@ -211,7 +212,7 @@ class Planner:
             "code": code_digest("contribution"),
             "plugins": self._plugins([("task", cell["task"])]),
         }
-        return Stage("contribution", spec, (predict,), context=self._context(cell))
+        return Stage("contribution", spec, (predict,), context=self._context(decoders.read_with(self, cell)))
 
     def _predict(
         self,
@@ -231,6 +232,7 @@ class Planner:
         """groups: equal blocks of timesteps, of each of which the last answer is kept. member: of an ensemble."""
         latents = self._latents(cell, purpose, limit, targets=False, class_list=class_list)
         chosen = {"sampler": sampler, "guidance": guidance, "exposure": exposure}
+        decoder = decoders.planned(self, cell)
         spec = {
             "train": train.key,
             "latents": latents.key,
@@ -238,11 +240,13 @@ class Planner:
             "groups": groups,
             "choices": {kind: by_content(choice) for kind, choice in chosen.items()},
             "sampling_seed": cell.sampling_seed,
+            **({"decoder": decoder.key} if decoder else {}),
             **({"member": member} if member else {}),  # the first answer is that of a cell without an ensemble
             "code": code_digest("predict"),
             "plugins": self._plugins(chosen.items()),
         }
-        return Stage("predict", spec, (train, latents), context=self._context(cell, purpose))
+        inputs = (train, latents, *([decoder] if decoder else []))
+        return Stage("predict", spec, inputs, context=self._context(cell, purpose))
 
     def _naive(self, cell: Cell) -> Stage:
         carded = hasattr(self.registry.get("model", cell.name("model")).factory, "card")
@@ -284,7 +288,7 @@ class Planner:
             "code": code_digest("score"),
             "plugins": self._plugins([("task", cell["task"])]),
         }
-        return Stage("score", spec, tuple(inputs), context=self._context(cell))
+        return Stage("score", spec, tuple(inputs), context=self._context(decoders.read_with(self, cell)))
 
     def _own(self, cell: Cell, train: Stage, purpose: str, limit: int | None, member: int = 0) -> Stage:
         """The cell's predictions as its evaluation samples them."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from addp_bench import cache, evaluation, outcome, probe_work, tuning
+from addp_bench import cache, decoders, evaluation, outcome, probe_work, tuning
 from addp_bench.batches import Batches, Recipe, Source
 from addp_bench.cell import Cell
 from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
@@ -49,6 +49,7 @@ class Work:
         works: dict[str, Callable[[Stage, Cell, Path], None]] = {
             "latents": self._latents,
             "train": self._train,
+            "decoder": partial(decoders.fit_stage, self),
             "predict": self._predict,
             "contribution": self._contribution,
             "answers": self._answers,

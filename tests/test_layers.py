@@ -52,6 +52,7 @@ LAYERS = (
         "work",
         "run",
         "reopen",
+        "decoders",
         "ceiling",
         "specfile",
         "uncertainty",

@@ -182,6 +182,9 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
         )
         same = torch.equal(torch.as_tensor(many[-1]), torch.as_tensor(whole)) if encoding.truth in MAPS else True
         yield "at its own value the sweep reads as `decode` does", said(same, "another answer")
+    if getattr(encoding, "learns", 0):
+        yield "reads nothing before its decoder has learnt", _unread(encoding, drawn.rgb[:k], photos[0], asked)
+        return
     problems = (
         READ_BACK[encoding.truth](encoding.decode(drawings, photos[i], asked), _rows(truths, torch.tensor([i])))
         for i, drawings in enumerate(drawn.rgb.split(k))
@@ -197,6 +200,14 @@ def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
 def _plain(answer: Any) -> np.ndarray:
     """The numbers of a prediction that is a map."""
     return np.asarray(torch.as_tensor(answer.values if isinstance(answer, Depth) else answer).cpu())
+
+
+def _unread(encoding: Any, drawings: torch.Tensor, photo: torch.Tensor, asked: Sequence[Query]) -> str | None:
+    """An encoding that must learn first refuses to read, with an error that is shown to people."""
+    with suppress(BadOption):
+        encoding.decode(drawings, photo, asked)
+        return "it read a drawing"
+    return None
 
 
 def _map_read_back(read: Any, truths: torch.Tensor) -> str | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say
+from addp_bench.cli.ceilings import Asked, ceilings
+from addp_bench.cli.options import answer, json_option, load_plugins, plain, plugin_options, say
 
 if TYPE_CHECKING:
-    from addp_bench.protocols import Metric
     from addp_bench.registry import Registry
 
 FAILED = 3  # exit code: some of what was measured is not as promised
@@ -21,12 +20,18 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 @click.command()
 @click.argument("what", type=click.Choice(["plugin", "data", "encoding", "model", "metric"]))
 @click.argument("name", metavar="NAME[:OPTION=VALUE...]")
-@click.option("--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through.")
-@click.option("--task", default="ris", show_default=True, help="encoding: the task whose truths are drawn.")
+@click.option(
+    "--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through, or identity."
+)
+@click.option("--task", help="encoding: the task whose truths are drawn; every one of the dataset's that it can draw.")
 @click.option("--dataset", default="tabletop", show_default=True, help="encoding: where the truths come from.")
 @click.option("--split", help="encoding: the split they are taken from; the dataset's own for statistics (stats).")
 @click.option("--protocol", help="encoding: how it is judged; the dataset's own protocol for the task.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="encoding: how many truths.")
+@click.option("--noise", type=click.FloatRange(0), default=0.0, help="encoding: white noise added to latents.")
+@click.option(
+    "--format", type=click.Choice(["table", "markdown"]), default="table", show_default=True, help="encoding: how."
+)
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
@@ -40,11 +45,13 @@ def check(
     what: str,
     name: str,
     codec: str,
-    task: str,
+    task: str | None,
     dataset: str,
     split: str | None,
     protocol: str | None,
     limit: int,
+    noise: float,
+    format: str,
     runs: Path,
     json: bool,
     plugin: Sequence[Path],
@@ -56,8 +63,10 @@ def check(
     `plugin` takes KIND=NAME: every promise of its kind, on small numbers; exit code 3 when one is broken.
     `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `model`: the same, read off
     cells that were finished with it; those that are missing are named with the command that makes them. `encoding`: the
-    best score any model could reach: truth, drawn, through the codec, read back. `metric` takes an id, TASK.ID or all:
-    what planted answers score under every protocol beside what theory says; exit code 3 when a number differs.
+    best score any model could reach: truth, drawn, through the codec, read back. Several are joined by +; `all` is each
+    that there is, with the values of its options; a decoder that learns is fitted where it is named. `metric` takes an
+    id, TASK.ID or all: what planted answers score under every protocol beside what theory says; exit code 3 when a
+    number differs.
 
     \b
     Examples:
@@ -65,7 +74,8 @@ def check(
       addp-bench check data tabletop
       addp-bench check model tiny --runs runs
       addp-bench check encoding red_mask --codec tiny
-      addp-bench check encoding depth_gray --task depth --protocol tabletop_depth_metric
+      addp-bench check encoding all --codec identity --limit 100
+      addp-bench check encoding depth_gray --protocol tabletop_depth_metric
       addp-bench check metric oiou
       addp-bench check metric all
     """
@@ -82,68 +92,9 @@ def check(
         from addp_bench.cli import theory
 
         return 0 if theory.metrics(registry, name, json) else FAILED
-    _encoding(registry, name, codec, task, dataset, split, protocol, limit, json)
+    asked = Asked(name, codec, task, dataset, split, protocol, limit, noise)
+    ceilings(registry, asked, "json" if json else format)
     return 0
-
-
-def _encoding(
-    registry: Registry,
-    name: str,
-    codec: str,
-    task_name: str,
-    data: str,
-    asked: str | None,
-    protocol: str | None,
-    limit: int,
-    json: bool,
-) -> None:
-    import torch
-
-    from addp_bench import cache
-    from addp_bench.ceiling import ceiling
-    from addp_bench.errors import BadOption, unknown
-    from addp_bench.progress import Progress
-    from addp_bench.protocol_cards import named
-    from addp_bench.rendering import points
-    from addp_bench.spec import Choice
-
-    task, encoding = registry.build("task", task_name), registry.build("encoding", name)
-    if encoding.truth != task.truth:
-        raise BadOption(f"encoding {name} draws {encoding.truth}, task {task_name} is about {task.truth}")
-    dataset, model = registry.build("dataset", data), registry.build("model", codec)
-    if not model.denoises:
-        raise BadOption(f"--codec {codec}: that model draws nothing and has no codec")
-    split = dataset.default_split("stats") if asked is None else asked
-    if split not in dataset.splits():
-        raise unknown(f"split of {data}", split, dataset.splits())
-    samples = dataset.samples(split, task_name)
-    protocol = protocol or dataset.protocol(task_name)
-    settings = named(task, task_name, registry.get("dataset", Choice.parse(data).name).name, protocol).settings
-    if hasattr(task, "refuses") and (reason := task.refuses(settings, encoding)):
-        raise BadOption(f"encoding {name} under protocol {protocol}: {reason}")
-    evaluator = task.evaluator(settings, cache.vocabulary(samples))
-    count = min(limit, len(samples))
-    with Progress().bar(f"{count} truths through {codec}") as tell:
-        scores = ceiling(samples, count, task, encoding, model, evaluator, torch.device("cpu"), tell)
-    found = {m.id: float(m.value(scores.statistics.columns)) for m in evaluator.metrics}
-    if json:
-        answer(
-            {
-                "encoding": name,
-                "codec": codec,
-                "split": split,
-                "protocol": protocol,
-                "samples": count,
-                "ceiling": {k: _plain(v) for k, v in found.items()},
-            }
-        )
-        return
-    say(f"ceiling of {name} through {codec}, {count} samples of {data} {split}, in points unless a unit is said")
-    say("  ".join(f"{m.label} {points(found[m.id], m.unit)}{_unit(m)}" for m in evaluator.metrics))
-
-
-def _unit(metric: Metric) -> str:
-    return "" if metric.unit == "points" else f" {metric.unit}"
 
 
 def _contract(registry: Registry, name: str, json: bool) -> int:
@@ -173,7 +124,7 @@ def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> in
         raise BadOption(f"{kind} {name} promises nothing that can be measured: its class has no method check()")
     measured = [(str(w), value, str(expected), bool(ok)) for w, value, expected, ok in promising.check(*reads)]
     if json:
-        answer([{"what": w, "value": _plain(v), "expected": e, "ok": ok} for w, v, e, ok in measured])
+        answer([{"what": w, "value": plain(v), "expected": e, "ok": ok} for w, v, e, ok in measured])
     else:
         say(table(measured))
     return 0 if all(ok for *_, ok in measured) else FAILED
@@ -191,11 +142,3 @@ def _said(value: Any) -> str:
     if value is None:
         return "not measured"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """A measurement as JSON can hold it; numpy's numbers become Python's, what has no value becomes null."""
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

@@ -102,7 +102,7 @@ class Reopened:
         return found
 
     def _encoding(self) -> Any:
-        """The cell's encoding as its answers were read: with a decoder that was fitted, at a threshold that was chosen."""
+        """The cell's encoding as answers were read: with a fitted decoder, at a chosen threshold."""
         cell, predicted = self.cell, self._spec("predict", self._predicted[0])
         if "decoder" in predicted:
             cell = decoders.reading(cell, self.bench.folder(self._finished("decoder", predicted["decoder"])))

@@ -207,7 +207,7 @@ def test_the_task_is_the_one_whose_truth_is_drawn():
 )
 def test_the_protocol_is_the_datasets_own_unless_the_task_refuses_it(encoding, asked, expected):
     dataset = REGISTRY.build("dataset", "tabletop")
-    assert protocol_of(REGISTRY, "depth", dataset, Choice(encoding), asked) == expected
+    assert protocol_of(REGISTRY, "depth", Choice("tabletop"), dataset, Choice(encoding), asked).name == expected
 
 
 def test_a_protocol_that_cannot_judge_an_encoding_is_refused_with_the_tasks_reason():
@@ -215,9 +215,9 @@ def test_a_protocol_that_cannot_judge_an_encoding_is_refused_with_the_tasks_reas
     with pytest.raises(
         BadOption, match=r"depth_affine under protocol tabletop_depth_metric: depth up to scale and shift"
     ):
-        protocol_of(REGISTRY, "depth", dataset, Choice("depth_affine"), "tabletop_depth_metric")
+        protocol_of(REGISTRY, "depth", Choice("tabletop"), dataset, Choice("depth_affine"), "tabletop_depth_metric")
     with pytest.raises(UnknownName, match="tabletop_depth_metrik"):
-        protocol_of(REGISTRY, "depth", dataset, Choice("depth_gray"), "tabletop_depth_metrik")
+        protocol_of(REGISTRY, "depth", Choice("tabletop"), dataset, Choice("depth_gray"), "tabletop_depth_metrik")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_the_command_measures_all_and_says_of_what_it_cannot_why(shell):
     code, out, _ = said(shell, "all", "--codec", "identity", "--dataset", "patches", "--limit", "2", "--json")
     rows = json.loads(out)
     assert code == 0
-    assert {row["encoding"].split(":")[0] for row in rows} == {"class_mask", "palette"}
+    assert {row["encoding"].split(":")[0] for row in rows} == {"class_mask", "colour_answer", "palette"}
     assert {(row["task"], row["protocol"]) for row in rows} == {("semantic", "tabletop_semantic")}
     assert all(row["ceiling"]["miou"] == 1.0 and row["kept"] for row in rows)
     code, out, _ = said(shell, "red_mask+depth_log", "--codec", "identity", "--dataset", "dots", "--limit", "2")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 IDENTITY = "identity"
 ALL = "all"
+FEW = 4  # values of an option that are tried one by one; a longer list is one of colours or the like; ours
 COLOURS = ("red", "green", "blue", "white")  # tried of every option called `color`; which is ours
 GATE = 0.95  # of a metric in points, at least, where more is better
 ERROR = 0.05  # of one where less is better, at most
@@ -153,7 +154,7 @@ class Ceiling:
 
 def choices(registry: Registry, text: str) -> list[Choice]:
     """The encodings that a text names, joined by `+`; `all`: every one that is registered, as it is by default and with
-    each other value of an option that lists its values (`Literal`), and in each of COLOURS where it has a `color`.
+    each other value of an option that lists FEW at most (`Literal`), and in each of COLOURS where it has a `color`.
 
     Of `all`, what an encoding refuses (a value that needs another) is left out, and so is what must be fitted first.
     Raises UnknownName and BadOption for what was named and does not exist.
@@ -180,7 +181,7 @@ def _variants(registry: Registry, name: str) -> Iterator[Choice]:
     yield Choice(name)
     for option in registry.get("encoding", name).options:
         listed = typing.get_args(option.annotation) if typing.get_origin(option.annotation) is Literal else ()
-        tried = COLOURS if option.name == "color" else listed
+        tried = COLOURS if option.name == "color" else listed if len(listed) <= FEW else ()
         yield from (Choice(name, {option.name: value}) for value in tried if value != option.default)
 
 

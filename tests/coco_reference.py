@@ -34,18 +34,26 @@ def detections(*scored, labels=None) -> Detections:
     return Detections(corners([box for box, _ in scored]), labels, np.array([score for _, score in scored], np.float64))
 
 
-def evaluated(photographs: Sequence[Photograph], classes: int = 1, most: Sequence[int] = (1, 10, 100)) -> COCOeval:
+def evaluated(
+    photographs: Sequence[Photograph],
+    classes: int = 1,
+    most: Sequence[int] = (1, 10, 100),
+    first_id: int = 1,
+    first_class: int = 1,
+) -> COCOeval:
     """COCOeval after evaluate(); ids of photographs, classes, objects and detections count from 1.
 
     An object or a detection with the id 0 is matched and taken for unmatched: COCOeval asks whether the id is 0.
+    first_id of objects, first_class of detections: others than 1 to show such faults.
     """
     truths, found = [], []
     for i, (there, seen) in enumerate(photographs, 1):
         for box, label, crowd, area in zip(_xywh(there.xyxy), there.labels, there.crowd, there.area):
-            truth = {"id": len(truths) + 1, "image_id": i, "category_id": int(label) + 1, "bbox": box}
+            truth = {"id": len(truths) + first_id, "image_id": i, "category_id": int(label) + 1, "bbox": box}
             truths.append({**truth, "area": float(area), "iscrowd": int(crowd)})
         for box, label, score in zip(_xywh(seen.xyxy), seen.labels, seen.scores):
-            found.append({"image_id": i, "category_id": int(label) + 1, "bbox": box, "score": float(score)})
+            one = {"image_id": i, "category_id": int(label) + first_class, "bbox": box}
+            found.append({**one, "score": float(score)})
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = {
@@ -66,9 +74,11 @@ def evaluated(photographs: Sequence[Photograph], classes: int = 1, most: Sequenc
     return judge
 
 
-def reference(photographs: Sequence[Photograph], classes: int = 1, most: Sequence[int] = (1, 10, 100)) -> np.ndarray:
-    """The twelve numbers, nan for COCO's -1."""
-    judge = evaluated(photographs, classes, most)
+def reference(
+    photographs: Sequence[Photograph], classes: int = 1, most: Sequence[int] = (1, 10, 100), **ids: int
+) -> np.ndarray:
+    """The twelve numbers, nan for COCO's -1. ids: as in `evaluated`."""
+    judge = evaluated(photographs, classes, most, **ids)
     with contextlib.redirect_stdout(io.StringIO()):
         judge.accumulate()
         judge.summarize()

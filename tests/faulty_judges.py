@@ -1,34 +1,27 @@
-"""Judges with one fault each, as tasks of a stranger's plugin: `check metric` must find every one.
-
-Three are published: the parity mask of depth and the filter by truth in InstructCV's evaluation, and pycocotools with
-ids that count from 0.
-"""
+"""Judges of depth, masks and class maps with one fault each, as tasks of a stranger's plugin: `check metric` must find
+every one. The parity mask of InstructCV's depth evaluation is among them. Judges of boxes and classes: faulty_boxes."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from addp_bench.errors import BadPrediction
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, RatioOfSums, ShareAtLeast
-from addp_bench.tasks import classification, depth, detection, probe, ris, semantic
+from addp_bench.tasks import classification, depth, ris, semantic
 from addp_bench.tasks.depth_metrics import errors
-from addp_bench.types import UNLABELLED, Classified, Depth, Detections
+from addp_bench.types import UNLABELLED, Depth
 
 FAULTS: dict[str, Callable[..., Any]] = {}  # name of a task -> a class of task that judges so
 
 
-def fault(task: type, settings: dict[str, Any]) -> Callable[[Any], Any]:
-    """Registers a task whose only protocol is judged by the class below."""
+def fault(task: type, settings: dict[str, Any], into: dict[str, Any] = FAULTS) -> Callable[[Any], Any]:
+    """Enters a task whose only protocol is judged by the class below."""
 
     def made(judge: Any) -> Any:
         class Faulty(task):
@@ -39,7 +32,7 @@ def fault(task: type, settings: dict[str, Any]) -> Callable[[Any], Any]:
                 return judge(protocol, vocabulary)
 
         Faulty.__doc__ = judge.__doc__
-        FAULTS[judge.__name__.lower()] = Faulty
+        into[judge.__name__.lower()] = Faulty
         return judge
 
     return made
@@ -85,11 +78,9 @@ class OddMetresOwnNames(OddMetres):
 class OddMetresExcused(OddMetres):
     """Declares the fault, and calls its numbers by known names all the same."""
 
-    deviates = {"an error at any depth costs": "as InstructCV"}  # noqa: RUF012
-
     def __init__(self, *given):
         super().__init__(*given)
-        self.deviates = OddMetresExcused.deviates
+        self.deviates = {"an error at any depth costs": "as InstructCV"}
 
 
 @fault(depth.DepthTask, METRIC)
@@ -306,161 +297,6 @@ class UnknownIsAClass(LabelJudge):
 class CastsToWholeNumbers(LabelJudge):
     def statistics(self, sample, prediction):
         return super().statistics(sample, np.nan_to_num(prediction).astype(np.int64))
-
-
-# ------------------------------------------------------------------------------------------------ boxes
-
-
-class BoxJudge(detection.Evaluator):
-    def __init__(self, protocol, vocabulary, **changes):
-        super().__init__(dataclasses.replace(detection.Settings.read(protocol), **changes), vocabulary)
-
-
-@fault(detection.Detection, {})
-class OracleFilter(BoxJudge):
-    """InstructCV: a box that overlaps no true one by more than a half is dropped before COCO's evaluation."""
-
-    def __init__(self, protocol, vocabulary):
-        super().__init__(protocol, vocabulary)
-        self.settings = dataclasses.replace(self.settings, oracle_iou=0.5)
-
-
-@fault(detection.Detection, {})
-class OracleFilterOwnNames(BoxJudge):
-    def __init__(self, protocol, vocabulary):
-        super().__init__(protocol, vocabulary, oracle_iou=0.5)
-        self.deviates = {}
-
-
-@fault(detection.Detection, {})
-class PlusOne(BoxJudge):
-    """Far edges belong to boxes."""
-
-    def statistics(self, sample, prediction):
-        one = np.array([0, 0, 1, 1])
-        truth = dataclasses.replace(sample.truth, xyxy=sample.truth.xyxy + one)
-        if isinstance(prediction, Detections):
-            prediction = dataclasses.replace(prediction, xyxy=prediction.xyxy + one)
-        return super().statistics(dataclasses.replace(sample, truth=truth), prediction)
-
-
-@fault(detection.Detection, {})
-class WorstFirst(BoxJudge):
-    def statistics(self, sample, prediction):
-        if isinstance(prediction, Detections):
-            prediction = dataclasses.replace(prediction, scores=-prediction.scores)
-        return super().statistics(sample, prediction)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CocoAP:
-    """AP by pycocotools of the boxes themselves. first_id: of annotations; first_class: of what was found."""
-
-    id: str = "ap"
-    label: str = "AP"
-    unit: str = "points"
-    higher_is_better: bool = True
-    version: int = 1
-    first_id: int = 1
-    first_class: int = 1
-
-    def value(self, statistics, counts=None):
-        if counts is None:
-            return np.asarray(self.of(statistics, np.ones(len(statistics["found"]))))
-        return np.array([self.of(statistics, times) for times in np.asarray(counts)])
-
-    def of(self, statistics, times):
-        images, truths, found = [], [], []
-        for i, n in enumerate(times.astype(int)):
-            some = np.array([i])
-            for _ in range(n):
-                image = len(images) + 1
-                images.append({"id": image})
-                for x, y, w, h, label, crowd, area in statistics["there"][some].values.reshape(-1, 7).tolist():
-                    one = {"id": self.first_id + len(truths), "image_id": image, "category_id": int(label) + 1}
-                    truths.append(one | {"bbox": [x, y, w, h], "iscrowd": int(crowd), "area": area})
-                for x, y, w, h, label, score in statistics["found"][some].values.reshape(-1, 6).tolist():
-                    one = {"image_id": image, "category_id": int(label) + self.first_class, "bbox": [x, y, w, h]}
-                    found.append(one | {"score": score})
-        with contextlib.redirect_stdout(io.StringIO()):
-            coco = COCO()
-            coco.dataset = {"images": images, "annotations": truths, "categories": [{"id": k} for k in range(4)]}
-            coco.createIndex()
-            results = coco.loadRes(found) if found else COCO()
-            if not found:
-                results.dataset = {**coco.dataset, "annotations": []}
-                results.createIndex()
-            judge = COCOeval(coco, results, "bbox")
-            judge.evaluate()
-            judge.accumulate()
-            judge.summarize()
-        return judge.stats[0] if judge.stats[0] >= 0 else math.nan
-
-
-@fault(detection.Detection, {})
-class IdsFromOne(detection.Evaluator):
-    """No fault: another implementation."""
-
-    ap = CocoAP()
-
-    def __init__(self, protocol, vocabulary):
-        super().__init__(detection.Settings.read(protocol), vocabulary)
-        self.metrics = [self.ap]
-
-    def statistics(self, sample, prediction):
-        super().statistics(sample, prediction)  # refuses what is none
-
-        def rows(one, *columns):
-            boxes = np.concatenate([one.xyxy[:, :2], one.xyxy[:, 2:] - one.xyxy[:, :2]], axis=1)
-            return np.column_stack([boxes, one.labels, *columns]).ravel().astype(float)
-
-        there = sample.truth
-        return {"there": rows(there, there.crowd, there.area), "found": rows(prediction, prediction.scores)}
-
-
-@fault(detection.Detection, {})
-class IdsFromZero(IdsFromOne):
-    """COCOeval takes the match with an object whose id is 0 for none."""
-
-    ap = CocoAP(first_id=0)
-
-
-@fault(detection.Detection, {})
-class ClassesFromZero(IdsFromOne):
-    """Classes of what was found count from 0, those of the truth from 1."""
-
-    ap = CocoAP(first_class=0)
-
-
-# ------------------------------------------------------------------------------------------------ classes
-
-
-class ClassJudge(probe.Evaluator):
-    def __init__(self, protocol, vocabulary):
-        super().__init__(protocol["top"], vocabulary)
-
-
-@fault(probe.Probe, {"top": 5})
-class LastOfEquals(ClassJudge):
-    def _order(self, sample, prediction):
-        flipped = Classified(np.asarray(prediction.scores)[:, ::-1])
-        return len(self.vocabulary) - 1 - super()._order(sample, flipped)
-
-
-@fault(probe.Probe, {"top": 5})
-class FourForFive(ClassJudge):
-    def __init__(self, *given):
-        super().__init__(*given)
-        self.top = 4
-
-
-@fault(probe.Probe, {"top": 5})
-class AnyDraw(ClassJudge):
-    """Right where one of the noise draws is."""
-
-    def statistics(self, sample, prediction):
-        row = super().statistics(sample, prediction)
-        return {**row, "correct": math.ceil(row["correct"])}
 
 
 # ------------------------------------------------------------------------------------------------ which classes

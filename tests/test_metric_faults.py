@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import faulty_boxes
 import faulty_judges
 import pytest
 
@@ -12,7 +13,8 @@ from addp_bench.checks import metric
 from addp_bench.errors import BadPlugin
 from addp_bench.loading import load
 
-STRANGE = load([Path(faulty_judges.__file__)]).registry
+FAULTS = [*faulty_judges.FAULTS, *faulty_boxes.FAULTS]
+STRANGE = load([Path(faulty_judges.__file__), Path(faulty_boxes.__file__)]).registry
 
 FOUND = {
     # task -> (metric, what the line is about, what was met, what was expected)
@@ -54,7 +56,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in faulty_judges.FAULTS if name != "idsfromone"])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name != "idsfromone"])
 def test_a_judge_with_a_fault_is_found_out(name):
     id_, promise, met, expected = FOUND[name]
     broken = {(line.metric, line.promise): line for line in metric.check(STRANGE, f"{name}.all") if not line.ok}

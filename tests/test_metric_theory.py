@@ -11,7 +11,7 @@ from addp_bench.checks import metric
 from addp_bench.errors import UnknownName
 from addp_bench.loading import load
 
-FAULTY = Path(__file__).with_name("faulty_judges.py")
+FAULTY = Path(__file__).with_name("faulty_boxes.py")
 REGISTRY = load([]).registry
 
 

@@ -249,8 +249,11 @@ def test_the_command_measures_all_and_says_of_what_it_cannot_why(shell):
     rows = json.loads(out)
     assert code == 0
     assert {row["encoding"].split(":")[0] for row in rows} == {"class_mask", "colour_answer", "palette"}
-    assert {(row["task"], row["protocol"]) for row in rows} == {("semantic", "tabletop_semantic")}
-    assert all(row["ceiling"]["miou"] == 1.0 and row["kept"] for row in rows)
+    assert {(row["task"], row["protocol"], row["headline"]) for row in rows} == {
+        ("semantic", "tabletop_semantic", "miou"),
+        ("classification", "tabletop_classification", "bacc"),
+    }
+    assert all(row["ceiling"][row["headline"]] == 1.0 and row["kept"] for row in rows)
     code, out, _ = said(shell, "red_mask+depth_log", "--codec", "identity", "--dataset", "dots", "--limit", "2")
     assert code == 0
     assert "not measured: encoding depth_log draws depth, and dataset dots has no task about that" in out

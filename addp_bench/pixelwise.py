@@ -46,7 +46,7 @@ def count(masks: Tensor) -> Tensor:
 
 
 def tally(codes: Tensor, bins: int) -> Tensor:
-    """How often each code 0..bins-1 stands in each row of (S, N) int64: (S, bins) int64."""
+    """How often each code 0..bins-1 stands in each row of (S, N) whole numbers: (S, bins) int64."""
     if codes.device.type != "cpu":
         return scattered(codes, bins)
     return torch.stack([torch.bincount(row, minlength=bins) for row in codes])
@@ -54,4 +54,5 @@ def tally(codes: Tensor, bins: int) -> Tensor:
 
 def scattered(codes: Tensor, bins: int) -> Tensor:
     """`tally` without bincount, which would wait for the device to say its largest code."""
+    codes = codes.long()
     return codes.new_zeros(len(codes), bins).scatter_add_(1, codes, codes.new_ones(()).expand_as(codes))

@@ -7,7 +7,8 @@ Each row: one photograph of size x size pixels and `count` predictions for it, a
 ours alone: they do what the named programs do. The script fails where the results differ.
 
     red decoding       numpy.linalg.norm of each pixel's difference from red, at most 50
-    oIoU               LAVT: numpy.sum of logical_and and of logical_or
+    oIoU, LAVT         LAVT's computeIoU: numpy.sum of logical_and and of logical_or, of int64 masks as it has them
+    oIoU, bools        the same of bool masks, which ours are
     mIoU, histograms   CSAIL's development kit of ADE20K: three numpy.histogram of 150 classes
     mIoU, bincount     FCN: one numpy.bincount of C truth + prediction, over the labelled pixels
     depth fit          Marigold: numpy.linalg.lstsq on [p, 1] of the pixels with a truth
@@ -157,14 +158,22 @@ def oiou(rng: np.random.Generator, size: int, count: int, device: torch.device) 
     said = [ellipse(size, rng) ^ (rng.random((size, size)) < 0.02) for _ in range(count)]
     masks, evaluator, it = torch.tensor(np.stack(said), device=device), task("ris", "cris"), sample(truth, size)
 
-    def reference() -> np.ndarray:
-        pairs = [(np.sum(np.logical_and(mask, truth)), np.sum(np.logical_or(mask, truth))) for mask in said]
+    def reference(masks: Sequence[np.ndarray], truth: np.ndarray) -> np.ndarray:
+        pairs = [(np.sum(np.logical_and(mask, truth)), np.sum(np.logical_or(mask, truth))) for mask in masks]
         return np.array(pairs, np.float64)
 
     def read(rows: Any) -> list[Any]:
         return [(row["intersection"], row["union"]) for row in rows]
 
-    return [Case("oIoU", f"{count} x {size} x {size}", reference, lambda: judged(evaluator, it, list(masks)), read)]
+    def ours() -> Any:
+        return judged(evaluator, it, list(masks))
+
+    words = f"{count} x {size} x {size}"
+    numbers, whole = [mask.astype(np.int64) for mask in said], truth.astype(np.int64)
+    return [
+        Case("oIoU, LAVT", words, lambda: reference(numbers, whole), ours, read),
+        Case("oIoU, bools", words, lambda: reference(said, truth), ours, read),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ class maps
@@ -228,9 +237,8 @@ def depth(rng: np.random.Generator, size: int, count: int, device: torch.device)
         return np.stack([marigold(prediction, truth) for prediction in said])
 
     def our_fit() -> np.ndarray:
-        places = np.arange(size * size).reshape(size, size)
         valid = (truth > 1e-3) & (truth < 10.0)
-        pixels = depth_batch.Pixels.of(places, truth.astype(np.float64), valid, device)
+        pixels = depth_batch.Pixels.of(np.arange(size * size), truth.astype(np.float64).ravel(), valid.ravel(), device)
         found = [
             torch.stack(depth_batch.solved(pixels.read(some, False), pixels, "least_square"), 1)
             for some in together(maps)

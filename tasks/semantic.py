@@ -276,8 +276,8 @@ class Evaluator:
         if maps is None or maps[0].dtype != torch.int64 or not self._fits(sample, maps[0].shape):
             return [self.statistics(sample, prediction) for prediction in predictions]
         true, classes = self._truth(sample), len(self.vocabulary)
-        row = torch.tensor(true, dtype=torch.int64, device=maps[0].device)
-        row = row.masked_fill_(row == UNLABELLED, classes).mul_(classes + 2)
+        row = torch.tensor(true, dtype=torch.int32, device=maps[0].device)
+        row = row.masked_fill_(row == UNLABELLED, classes).mul_(classes + 2).add_(1)
         found = [areas_each(nearest_each(some, row.shape), row, classes).cpu() for some in together(maps)]
         return [self._row(*each) for each in torch.cat(found).numpy()]
 
@@ -331,14 +331,14 @@ def areas(predicted: np.ndarray, true: np.ndarray, classes: int) -> tuple[np.nda
 def areas_each(predicted: Tensor, row: Tensor, classes: int) -> Tensor:
     """`areas` of each of several class maps (S, H, W): (S, 3, classes) int64. Nothing waits for their device.
 
-    row: (H, W) the true class, `classes` where there is none, times classes + 2.
+    row: (H, W) int32: the true class, `classes` where there is none, times classes + 2, plus 1.
     """
     import torch
 
     from addp_bench.pixelwise import tally
 
     side = classes + 2  # a column for labels below 0, one for each class, one for labels above
-    codes = predicted.clamp(-1, classes).add_(row).add_(1)
+    codes = predicted.clamp(-1, classes).int().add_(row)  # half the bytes: moving them is what it costs
     table = tally(codes.flatten(1), (classes + 1) * side).view(-1, classes + 1, side)[:, :classes]
     of_class = table[:, :, 1:-1]
     return torch.stack([of_class.diagonal(dim1=1, dim2=2), of_class.sum(1), table.sum(2)], 1)

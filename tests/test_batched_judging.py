@@ -109,6 +109,16 @@ def test_reading_never_waits_for_the_device(name):
     assert [(v.device.type, tuple(v.shape)) for v in values] == [("meta", (8, 8))] * 3
 
 
+def test_a_processor_takes_as_many_pictures_as_its_cache_holds_and_one_at_least(monkeypatch):
+    monkeypatch.setattr(pixelwise, "CACHED", 250)
+    monkeypatch.setattr(pixelwise, "HELD", 300)
+    cut = {device: list(pixelwise.portions(5, 100, torch.device(device))) for device in ("cpu", "meta")}
+    assert cut == {"cpu": [slice(0, 2), slice(2, 4), slice(4, 5)], "meta": [slice(0, 3), slice(3, 5)]}
+    assert list(pixelwise.portions(2, 1000, torch.device("cpu"))) == [slice(0, 1), slice(1, 2)]
+    maps = [torch.full((10, 10), float(k)) for k in range(5)]
+    assert [stack[:, 0, 0].tolist() for stack in pixelwise.together(maps)] == [[0, 1], [2, 3], [4]]
+
+
 class Blocks:
     """A codec whose latent is a picture at half its size."""
 
@@ -164,8 +174,8 @@ def test_a_mask_of_any_size_is_resized_as_it_is_alone():
     for size in ((30, 41), (17, 17), (9, 40), (60, 5)):
         agree(evaluator.statistics_batch(it, masks(size)), [evaluator.statistics(it, mask) for mask in masks(size)])
         assert np.array_equal(
-            ris.nearest_each(torch.stack(masks(size)), (17, 17)).numpy(),
-            np.stack([ris.nearest(mask.numpy(), (17, 17)) for mask in masks(size)]),
+            ris.nearest_each(torch.stack(masks(size)), (17, 23)).numpy(),
+            np.stack([ris.nearest(mask.numpy(), (17, 23)) for mask in masks(size)]),
         )
 
 
@@ -216,8 +226,8 @@ def test_a_tally_is_numpys_bincount_on_any_device():
     by_hand = [np.bincount(row, minlength=9).tolist() for row in codes.numpy()]
     assert pixelwise.tally(codes, 9).tolist() == by_hand
     assert pixelwise.scattered(codes, 9).tolist() == by_hand
-    row = torch.zeros(30, 41, dtype=torch.int64, device="meta")
-    assert semantic.areas_each(row.expand(5, -1, -1), row, 3).shape == (5, 3, 3)
+    row = torch.zeros(30, 41, dtype=torch.int32, device="meta")
+    assert semantic.areas_each(row.long().expand(5, -1, -1), row, 3).shape == (5, 3, 3)
 
 
 # ------------------------------------------------------------------------------------------------ depth

@@ -50,7 +50,7 @@ def test_judges_are_told_beside_references_of_equal_digits():
     assert ended.returncode == 0, ended.stderr
     said = r"^(.+): .+; reference [\d.e-]+ s, ours [\d.e-]+ s, ratio [\d.]+, largest difference (.+)$"
     told = dict(re.findall(said, ended.stdout, re.MULTILINE))
-    exact = ["red decoding", "oIoU", "mIoU, histograms", "mIoU, bincount"]
+    exact = ["red decoding", "oIoU, LAVT", "oIoU, bools", "mIoU, histograms", "mIoU, bincount"]
     assert list(told) == [*exact, "depth fit", "depth, all", "AP", "AP, a resample"]
     assert {told[name] for name in exact} == {"0"}
     assert all(float(apart) < 1e-9 for apart in told.values())

@@ -13,7 +13,7 @@ from addp_bench.errors import BadPlugin
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
 
-from . import diffusion, perception
+from . import changing, diffusion, drawing, perception
 from .given import Finding
 
 __all__ = ["CHECKS", "Finding", "check", "require"]
@@ -21,11 +21,11 @@ __all__ = ["CHECKS", "Finding", "check", "require"]
 CHECKS: dict[str, Callable[[Any, Registry], Iterator[Finding]]] = {
     "task": perception.task,
     "dataset": perception.dataset,
-    "encoding": perception.encoding,
+    "encoding": drawing.encoding,
     "weights": diffusion.weights,
-    "aug": perception.aug,
-    "corruption": perception.corruption,
-    "transform": perception.transform,
+    "aug": changing.aug,
+    "corruption": changing.corruption,
+    "transform": changing.transform,
     "exposure": diffusion.exposure,
     "target": diffusion.target,
     "noise": diffusion.noise,

@@ -11,7 +11,7 @@ import torch
 from addp_bench.randomness import normal, numpy_generator, uniform
 from addp_bench.registry import Registry
 from addp_bench.spec import Choice
-from addp_bench.types import Boxes, Detections, Objects, Presence
+from addp_bench.types import Boxes, Detections, Objects, Presence, Sample
 
 Finding = tuple[str, str | None]  # promise, and what was met instead
 SIDE = 64  # pixels of the pictures that are drawn
@@ -105,3 +105,8 @@ def shaped(promise: str, value: Any, shape: Sequence[int]) -> Finding:
 
 def finite(promise: str, value: torch.Tensor) -> Finding:
     return promise, said(torch.isfinite(value).all(), "met a value that is not finite")
+
+
+def sample_of(truth: Any) -> Sample:
+    """A black photograph with this truth."""
+    return Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), truth, "the red cup")

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from addp_bench import cache
 from addp_bench.batches import Raw
 from addp_bench.cache import Index
+from addp_bench.facts import context
 from addp_bench.keys import by_content, code_digest
 from addp_bench.spec import Choice
 from addp_bench.store import Stage, Store, write_bytes
@@ -78,17 +79,17 @@ def planned(planner: Planner, cell: Cell) -> Stage | None:
         return None
     limit = cell.budget.train_samples
     spec = {
-        "data": planner._data(cell, "train", learns if limit is None else min(learns, limit)),
+        "data": planner.facts.data(cell, "train", learns if limit is None else min(learns, limit)),
         "task": by_content(cell["task"]),
         "encoding": by_content(cell["encoding"]),
-        "model": planner._model(cell),
+        "model": planner.facts.model(cell),
         "seed": cell.seed,
         "code": code_digest("decoder"),
-        "plugins": planner._plugins(
+        "plugins": planner.facts.plugins(
             [("task", cell["task"]), ("dataset", cell.dataset("train")), ("encoding", cell["encoding"])]
         ),
     }
-    return Stage("decoder", spec, context=planner._context(cell, "train"))
+    return Stage("decoder", spec, context=context(cell, "train"))
 
 
 def read_with(planner: Planner, cell: Cell) -> Cell:

@@ -39,7 +39,7 @@ def judged(planner: Planner, cell: Cell) -> Stage:
         raise BadOption(f"task {cell.name('task')}: t={beyond[0]}: the schedule has timesteps 0 to {steps - 1}")
 
     def features(purpose: str, limit: int | None) -> Stage:
-        made = {**context, "purpose": purpose, "samples": planner._count(cell, purpose, limit)}
+        made = {**context, "purpose": purpose, "samples": planner.facts.count(cell, purpose, limit)}
         spec = {**_of_data(planner, cell, purpose, limit), **read, **network, "code": code_digest("features")}
         return Stage("features", spec, inputs, shared=not inputs, context=made)
 
@@ -64,11 +64,11 @@ def judged(planner: Planner, cell: Cell) -> Stage:
         "probe": probe.key,
         "features": evaluated.key,
         "task": {"name": cell.name("task"), "options": {**cell["task"].options, "of": of}},
-        "model": planner._model(cell),
+        "model": planner.facts.model(cell),
         "protocol": planner.protocol(cell).plain(),
         "budget": budget.name,
         "code": code_digest("judged"),
-        "plugins": planner._plugins([("task", cell["task"])]),
+        "plugins": planner.facts.plugins([("task", cell["task"])]),
     }
     return Stage("score", spec, (probe, evaluated), context={**context, "purpose": "eval"})
 
@@ -89,7 +89,7 @@ def _network(planner: Planner, cell: Cell, of: str) -> tuple[str, dict[str, Any]
     if of == "random":
         return of, {"network": of, "network_seed": cell.seed}, {"cell": cell}
     record, trained = finished(planner.runs, of, "features can be read from it")
-    ours, theirs = (_plain(model) for model in (planner._model(cell), trained.spec["model"]))
+    ours, theirs = (_plain(model) for model in (planner.facts.model(cell), trained.spec["model"]))
     if ours != theirs:
         raise BadOption(
             f"task {cell.name('task')}: of={of} trained {theirs['choice']['name']} of fingerprint "
@@ -109,11 +109,11 @@ def _of_data(planner: Planner, cell: Cell, purpose: str, limit: int | None) -> d
     """What of a split and a model decides features. Only what is trained on is transformed, and noised by the seed."""
     transforms = cell.transform if purpose == "train" else ()
     return {
-        "data": planner._data(cell, purpose, limit),
+        "data": planner.facts.data(cell, purpose, limit),
         "task": cell.name("task"),
-        "model": planner._model(cell),
+        "model": planner.facts.model(cell),
         "transform": [by_content(choice) for choice in transforms],
         "seed": cell.seed if purpose == "train" else cell.sampling_seed,
         "precision": cell.precision,
-        "plugins": planner._plugins([("dataset", cell.dataset(purpose)), *(("transform", c) for c in transforms)]),
+        "plugins": planner.facts.plugins([("dataset", cell.dataset(purpose)), *(("transform", c) for c in transforms)]),
     }

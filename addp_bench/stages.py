@@ -13,7 +13,7 @@ digests of the code that computes it and of its plugins, and the keys of its inp
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from addp_bench.cell import Cell
 from addp_bench.contribution import is_file, read_contribution, sources_of
 from addp_bench.errors import BadOption
 from addp_bench.evaluation import GROUPS
+from addp_bench.facts import Facts, context
 from addp_bench.finished import finished
-from addp_bench.keys import KEY_SCHEMA, by_content, code_digest, placeless, plugin_digest
+from addp_bench.keys import KEY_SCHEMA, by_content, code_digest
 from addp_bench.legality import Illegal
 from addp_bench.protocol_cards import Protocol
 from addp_bench.registry import Registry
@@ -69,6 +70,7 @@ class Planner:
         self.registry = registry
         self.runs = runs
         self.cards = cards or Cards(registry)
+        self.facts = Facts(registry, self.cards)
         self.visits = Visits(registry)
 
     def plan(self, cell: Cell) -> Plan:
@@ -158,7 +160,7 @@ class Planner:
             "choices": choices,
             "corruption": [] if cell.mixture else [by_content(c) for c in cell.corruption],
             "transform": [by_content(c) for c in cell.transform],
-            "model": self._model(cell),
+            "model": self.facts.model(cell),
             "budget": {
                 k: getattr(b, k) for k in ("train_steps", "extra_steps", "epochs", "batch_size", "lr", "warmup", "ema")
             },
@@ -167,7 +169,7 @@ class Planner:
             "contribution": contribution,
             **({"mixture": _mixed(cell, latents)} if cell.mixture else {"latents": latents[0].key}),
             "code": code_digest("train"),
-            "plugins": self._plugins(
+            "plugins": self.facts.plugins(
                 [
                     *used.items(),
                     *(("corruption", c) for c in corruptions),
@@ -175,7 +177,7 @@ class Planner:
                 ]
             ),
         }
-        return Stage("train", spec, tuple(inputs), context=self._context(cell))
+        return Stage("train", spec, tuple(inputs), context=context(cell))
 
     def _twin(self, cell: Cell) -> tuple[Cell, Stage]:
         """The source that statistics are measured on, and its train stage: equal in all but what ADDP adds."""
@@ -192,7 +194,7 @@ class Planner:
         cell = dataclasses.replace(source, sampling_seed=0)
         steps = weights.steps if weights.steps is not None else STATISTICS_STEPS
         sampler = self.registry.resolve("sampler", Choice("ddim"))
-        self.visits.require_groups(cell, weights, sampler, steps, self._count(cell, "stats", samples))
+        self.visits.require_groups(cell, weights, sampler, steps, self.facts.count(cell, "stats", samples))
         predict = self._predict(
             cell,
             train,
@@ -210,9 +212,9 @@ class Planner:
             "predict": predict.key,
             "settings": settings,
             "code": code_digest("contribution"),
-            "plugins": self._plugins([("task", cell["task"])]),
+            "plugins": self.facts.plugins([("task", cell["task"])]),
         }
-        return Stage("contribution", spec, (predict,), context=self._context(decoders.read_with(self, cell)))
+        return Stage("contribution", spec, (predict,), context=context(decoders.read_with(self, cell)))
 
     def _predict(
         self,
@@ -243,10 +245,10 @@ class Planner:
             **({"decoder": decoder.key} if decoder else {}),
             **({"member": member} if member else {}),  # the first answer is that of a cell without an ensemble
             "code": code_digest("predict"),
-            "plugins": self._plugins(chosen.items()),
+            "plugins": self.facts.plugins(chosen.items()),
         }
         inputs = (train, latents, *([decoder] if decoder else []))
-        return Stage("predict", spec, inputs, context=self._context(cell, purpose))
+        return Stage("predict", spec, inputs, context=context(cell, purpose))
 
     def _naive(self, cell: Cell) -> Stage:
         carded = hasattr(self.registry.get("model", cell.name("model")).factory, "card")
@@ -256,16 +258,16 @@ class Planner:
             task["options"] = {}  # they say how a network is read, and here is none
         spec = {
             "task": task,
-            "model": self._model(cell) if carded else {"choice": by_content(cell["model"])},
-            "data": self._data(cell, "eval", cell.budget.limit),
+            "model": self.facts.model(cell) if carded else {"choice": by_content(cell["model"])},
+            "data": self.facts.data(cell, "eval", cell.budget.limit),
             "seed": cell.seed,
             "code": code_digest("answers"),
-            "plugins": self._plugins(plugins),
+            "plugins": self.facts.plugins(plugins),
         }
         if "train" in cell.splits:
-            spec["train"] = self._data(cell, "train", None)
-            spec["plugins"] = self._plugins([*plugins, ("dataset", cell.dataset("train"))])
-        return Stage("answers", spec, context=self._context(cell))
+            spec["train"] = self.facts.data(cell, "train", None)
+            spec["plugins"] = self.facts.plugins([*plugins, ("dataset", cell.dataset("train"))])
+        return Stage("answers", spec, context=context(cell))
 
     def _score(self, cell: Cell, *predicts: Stage) -> Stage:
         """predicts: the answers of every member of an ensemble."""
@@ -286,9 +288,9 @@ class Planner:
             **tuning,
             "budget": cell.budget.name,
             "code": code_digest("score"),
-            "plugins": self._plugins([("task", cell["task"])]),
+            "plugins": self.facts.plugins([("task", cell["task"])]),
         }
-        return Stage("score", spec, tuple(inputs), context=self._context(decoders.read_with(self, cell)))
+        return Stage("score", spec, tuple(inputs), context=context(decoders.read_with(self, cell)))
 
     def _own(self, cell: Cell, train: Stage, purpose: str, limit: int | None, member: int = 0) -> Stage:
         """The cell's predictions as its evaluation samples them."""
@@ -308,22 +310,22 @@ class Planner:
     def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool, class_list: str = "all") -> Stage:
         spec = {
             **({} if class_list == "all" else {"class_list": class_list}),
-            "data": self._data(cell, purpose, limit),
+            "data": self.facts.data(cell, purpose, limit),
             "task": by_content(cell["task"]),
             "encoding": by_content(cell["encoding"]),
             "targets": targets,
-            "model": self._model(cell),
+            "model": self.facts.model(cell),
             "code": code_digest("latents"),
-            "plugins": self._plugins(
+            "plugins": self.facts.plugins(
                 [("task", cell["task"]), ("dataset", cell.dataset(purpose)), ("encoding", cell["encoding"])]
             ),
         }
-        context = {
-            **self._context(cell, purpose),
-            "samples": self._count(cell, purpose, limit),
-            "photographs": self._photographs(cell, limit) if targets else None,
+        needed = {
+            **context(cell, purpose),
+            "samples": self.facts.count(cell, purpose, limit),
+            "photographs": self.facts.photographs(cell, limit) if targets else None,
         }
-        return Stage("latents", spec, shared=True, context=context)
+        return Stage("latents", spec, shared=True, context=needed)
 
     # ------------------------------------------------------------------ what names data, models and code
 
@@ -336,55 +338,13 @@ class Planner:
         """What the cell does otherwise than its protocol's card asks, in words; None where nothing."""
         side = self.cards.model(cell["model"]).resolution if cell.denoises else None
         asks = self.protocol(cell).asks
-        found = protocol_cards.deviations(asks, cell, self._count(cell, "eval", None), side)
+        found = protocol_cards.deviations(asks, cell, self.facts.count(cell, "eval", None), side)
         return f"not as protocol {cell.protocol} asks (in brackets): {protocol_cards.told(found)}" if found else None
-
-    def _data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
-        choice = cell.dataset(purpose)
-        card = self.cards.data(choice)
-        return {
-            "dataset": placeless(choice),
-            "split": cell.splits[purpose],
-            "limit": limit,
-            "fingerprint": card.fingerprint,
-        }
-
-    def _count(self, cell: Cell, purpose: str, limit: int | None) -> int | None:
-        """How many samples a purpose uses, as the dataset's card counts them; None where nothing says."""
-        there = self.cards.data(cell.dataset(purpose)).counts.get(cell.splits[purpose])
-        return min((n for n in (there, limit) if n is not None), default=None)
-
-    def _photographs(self, cell: Cell, limit: int | None) -> int | None:
-        """How many photographs a training sees, where its steps hang on that; None elsewhere."""
-        if cell.budget.train_steps or cell.budget.epochs is None:
-            return None
-        dataset = self.cards.dataset(cell.dataset("train"))
-        return len(set(dataset.samples(cell.splits["train"], cell.name("task")).image_ids[:limit]))
-
-    def _model(self, cell: Cell) -> dict[str, Any]:
-        card = self.cards.model(cell["model"])
-        return {
-            "choice": placeless(cell["model"]),
-            "fingerprint": card.fingerprint,
-            "plugin": self._plugins([("model", cell["model"])]),
-        }
 
     def _measured(self, name: str) -> tuple[Cell, Stage]:
         """A finished cell on which statistics are measured, and its own train stage."""
         record, stage = finished(self.runs, name, "statistics can be measured on it")
         return Cell.from_plain(record.provenance["cell"]), stage
-
-    @staticmethod
-    def _context(cell: Cell, purpose: str = "eval") -> dict[str, Any]:
-        return {"cell": cell, "purpose": purpose}
-
-    def _plugins(self, chosen: Iterable[tuple[str, Choice]]) -> dict[str, str]:
-        """`weights:min_snr` -> digest of the files that define it."""
-        found = {}
-        for kind, choice in chosen:
-            source = self.registry.get(kind, choice.name).source
-            found[f"{kind}:{choice.name}"] = plugin_digest(source) if source else "no source file"
-        return found
 
 
 def _mixed(cell: Cell, latents: Sequence[Stage]) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ import bench
 import pytest
 from safetensors.torch import load_file, save_file
 
+from addp_bench import facts
 from addp_bench import keys as key_parts
-from addp_bench import stages
 from addp_bench.contribution import representatives
 from addp_bench.errors import BadRequest
 from addp_bench.evaluation import recorded
@@ -171,8 +171,8 @@ def test_code_that_decides_a_result_is_part_of_its_key(sd15, tmp_path, loaded, m
 def test_the_code_of_a_dataset_is_part_of_a_predictors_key(sd15, tmp_path, loaded, monkeypatch):
     asked = bench.request(sd15, {"model": ["truth"]})
     before = bench.plans(asked, tmp_path, loaded)[1][0].key
-    real = stages.plugin_digest
-    monkeypatch.setattr(stages, "plugin_digest", lambda file: "0" if file.name == "dots.py" else real(file))
+    real = facts.plugin_digest
+    monkeypatch.setattr(facts, "plugin_digest", lambda file: "0" if file.name == "dots.py" else real(file))
     assert bench.plans(asked, tmp_path, loaded)[1][0].key != before
 
 

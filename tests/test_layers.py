@@ -69,6 +69,7 @@ LAYERS = (
         "visits",
         "tuning",
         "finished",
+        "facts",
         "probe_stages",
         "probe_work",
         "probe_charts",

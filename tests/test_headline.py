@@ -102,6 +102,16 @@ def test_the_readme_tells_the_first_and_the_last_estimate_as_the_records_have_th
             assert f"{100 * curves[0]:.1f} to {100 * curves[-1]:.1f}" in text
 
 
+def test_what_the_compute_of_the_statistics_brings_one_seed_is_what_the_records_say():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    (more,) = trained("more_training")["uniform", "none"].values()
+    cells = trained("standard")
+    assert (more.result["seed"], more.result["training"]["steps"]) == (0, 2312)
+    plain, recipe = cells["uniform", "none"][0], cells["perception_stats", "linear"][0]
+    whole, without, best = (points(record, slice(None)) for record in (more, plain, recipe))
+    assert f"{whole}, where that seed has {without} without it and {best} with the whole recipe" in text
+
+
 def test_what_more_training_brings_on_the_same_expressions_is_what_the_records_say():
     text = " ".join((ROOT / "docs" / "tiny.md").read_text().split())
     few = trained("quick")["uniform", "none"][0]

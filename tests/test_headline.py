@@ -102,6 +102,25 @@ def test_the_readme_tells_the_first_and_the_last_estimate_as_the_records_have_th
             assert f"{100 * curves[0]:.1f} to {100 * curves[-1]:.1f}" in text
 
 
+def test_the_table_of_tasks_is_what_the_leaderboard_shows(shell):
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| ([^|]+ [↑↓]) \| ([^|]+) \|([^|]*)\| mean ([^|]+) \|$", text, re.MULTILINE)
+    assert [row[0] for row in rows] == ["depth", "semantic", "detection", "classification", "probe"]
+    folder = ROOT / "benchmarks" / "records" / "tasks"
+    for task, metric, alone, mixed, mean in rows:
+        code, out, _ = shell("leaderboard", "--runs", folder, "--task", task, "--format", "markdown")
+        assert code == 0
+        lines = [[c.strip() for c in line[1:-1].split("|")] for line in out.splitlines() if line.startswith("|")]
+        column = lines[0].index(f"{metric} [95 %]")
+        found = {}
+        for line in lines[2:]:
+            model = line[lines[0].index("model")]
+            trained_on = line[lines[0].index("train tasks")] if "train tasks" in lines[0] else task
+            found[model, trained_on if model == "tiny" else ""] = line[column]
+        assert (found["tiny", task], found["mean°", ""]) == (alone, mean)
+        assert found.get(("tiny", "depth=0.3+semantic=0.3+detection=0.4"), "") == mixed.strip()
+
+
 def test_what_the_compute_of_the_statistics_brings_one_seed_is_what_the_records_say():
     text = " ".join((ROOT / "README.md").read_text().split())
     (more,) = trained("more_training")["uniform", "none"].values()

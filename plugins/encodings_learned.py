@@ -96,25 +96,22 @@ class TransparentLearned:
     def decode(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
         """drawings (1, 3, H, W) and image (3, H, W) in [-1, 1] -> mask (H, W) bool on their device.
 
-        Raises BadOption where it has not learnt.
+        One at a time: a network's last bits hang on how many pictures it sees at once. Raises BadOption where it has
+        not learnt.
         """
-        return self.decode_batch(drawings, image[None], queries)[0]
-
-    def decode_batch(self, drawings: Tensor, image: Tensor, queries: Sequence[Query]) -> Tensor:
-        """drawings (B, 3, H, W) and images (B, 3, H, W) in [-1, 1] -> masks (B, H, W) bool on their device."""
         import torch
         from torch.nn import functional
 
         network, side = self._network(drawings.device)
         size = tuple(drawings.shape[2:])
-        seen = [_unit(pixels(pictures)) for pictures in (drawings, image)]
+        seen = [_unit(pixels(pictures)) for pictures in (drawings, image[None])]
         if size != (side, side):
             seen = [functional.interpolate(s, (side, side), mode="bilinear", antialias=True) for s in seen]
         with torch.no_grad():
             logits = network(*seen, self._paint(drawings))
         if size != (side, side):
             logits = functional.interpolate(logits[:, None], size, mode="bilinear")[:, 0]
-        return logits > 0
+        return logits[0] > 0
 
     def fit(self, drawings: Drawings, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Tensor]:
         """Learn to read these drawings; the weights, and the `side` they were learnt at.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pydantic
 
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
@@ -22,6 +21,7 @@ from addp_bench.store import write_json
 from addp_bench.types import Presence
 
 from .presence_metrics import MeanAveragePrecision
+from .settings import settings_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,20 +49,12 @@ class Settings:
     @classmethod
     def read(cls, protocol: Mapping[str, Any]) -> Settings:
         """Raises UnknownName for a setting that does not exist, BadOption for a value it cannot have."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in protocol:
-            if name not in known:
-                raise unknown("setting of a classification protocol", name, known)
         if protocol.get("class_list") == "present":
             raise BadOption(
                 "classification protocol: class_list=present asks only about what is there, and who always says yes "
                 "would be right every time; take all or balanced"
             )
-        try:
-            settings = pydantic.TypeAdapter(cls).validate_python(dict(protocol))
-        except pydantic.ValidationError as wrong:
-            first = wrong.errors()[0]
-            raise BadOption(f"classification protocol: {first['loc'][0]}={first['input']!r}: {first['msg']}") from wrong
+        settings = settings_of(cls, "classification", protocol)
         if settings.per_class < 0:
             raise BadOption(f"classification protocol: per_class is a number of classes, got {settings.per_class}")
         return settings

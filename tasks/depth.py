@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pydantic
 
 from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
 from addp_bench.hookspecs import hookimpl
@@ -27,6 +26,7 @@ from .depth_cards import CARDS
 from .depth_ensemble import ensemble, lower_median
 from .depth_metrics import COLUMNS, COMPAT, errors, instructcv_errors, metrics
 from .ris import nearest
+from .settings import settings_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,15 +75,7 @@ class Settings:
     @classmethod
     def read(cls, protocol: Mapping[str, Any]) -> Settings:
         """Raises UnknownName for a setting that does not exist, BadOption for a value it cannot have."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in protocol:
-            if name not in known:
-                raise unknown("setting of a depth protocol", name, known)
-        try:
-            settings = pydantic.TypeAdapter(cls).validate_python(dict(protocol))
-        except pydantic.ValidationError as wrong:
-            first = wrong.errors()[0]
-            raise BadOption(f"depth protocol: {first['loc'][0]}={first['input']!r}: {first['msg']}") from wrong
+        settings = settings_of(cls, "depth", protocol)
         for low, high in (("valid_above", "valid_below"), ("clip_min", "clip_max")):
             ends = getattr(settings, low) or 0.0, getattr(settings, high)
             if not 0 <= ends[0] < (np.inf if ends[1] is None else ends[1]):

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pydantic
 
 from addp_bench.average_precision import IOUS, AveragePrecision, AverageRecall
-from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
+from addp_bench.errors import BadData, BadOption, BadPrediction
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import RatioOfSums
 from addp_bench.types import Boxes, Detections, Objects, ProtocolCard
@@ -25,6 +24,7 @@ from addp_bench.types import Boxes, Detections, Objects, ProtocolCard
 from . import coco_results
 from .box_pictures import drawn_on
 from .matching import AREAS, agreement, area, chosen, matched, overlaps, ranked, voted
+from .settings import settings_of
 
 if TYPE_CHECKING:
     from addp_bench.protocols import Metric
@@ -54,15 +54,7 @@ class Settings:
     @classmethod
     def read(cls, protocol: Mapping[str, Any]) -> Settings:
         """Raises UnknownName for a setting that does not exist, BadOption for a value it cannot have."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in protocol:
-            if name not in known:
-                raise unknown("setting of a detection protocol", name, known)
-        try:
-            settings = pydantic.TypeAdapter(cls).validate_python(dict(protocol))
-        except pydantic.ValidationError as wrong:
-            first = wrong.errors()[0]
-            raise BadOption(f"detection protocol: {first['loc'][0]}={first['input']!r}: {first['msg']}") from wrong
+        settings = settings_of(cls, "detection", protocol)
         if settings.max_dets[0] < 1 or sorted(set(settings.max_dets)) != list(settings.max_dets):
             raise BadOption(f"detection protocol: max_dets are three rising numbers from 1, got {settings.max_dets}")
         if settings.oracle_iou is not None and not 0 <= settings.oracle_iou < 1:

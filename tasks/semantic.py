@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pydantic
 
-from addp_bench.errors import BadData, BadOption, BadPrediction, unknown
+from addp_bench.errors import BadData, BadOption, BadPrediction
 from addp_bench.hookspecs import hookimpl
 from addp_bench.metrics import MeanOf, MeanOfRatios, OfSums, RatioOfSums
 from addp_bench.types import UNLABELLED, ProtocolCard
 
 from .ris import nearest, nearest_each
+from .settings import settings_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,15 +58,7 @@ class Settings:
     @classmethod
     def read(cls, protocol: Mapping[str, Any]) -> Settings:
         """Raises UnknownName for a setting that does not exist, BadOption for a value it cannot have."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in protocol:
-            if name not in known:
-                raise unknown("setting of a semantic protocol", name, known)
-        try:
-            settings = pydantic.TypeAdapter(cls).validate_python(dict(protocol))
-        except pydantic.ValidationError as wrong:
-            first = wrong.errors()[0]
-            raise BadOption(f"semantic protocol: {first['loc'][0]}={first['input']!r}: {first['msg']}") from wrong
+        settings = settings_of(cls, "semantic", protocol)
         if settings.eval_size != "original" and settings.eval_size < 1:
             raise BadOption(f"semantic protocol: eval_size is a side in pixels or 'original', got {settings.eval_size}")
         if settings.per_class < 0:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from addp_bench.cli.ceilings import Asked, ceilings
-from addp_bench.cli.options import answer, json_option, load_plugins, plain, plugin_options, say
+from addp_bench.cli.options import answer, json_option, load_plugins, plain, plugin_options, say, table
 
 if TYPE_CHECKING:
     from addp_bench.registry import Registry
@@ -128,17 +128,3 @@ def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> in
     else:
         say(table(measured))
     return 0 if all(ok for *_, ok in measured) else FAILED
-
-
-def table(measured: Sequence[tuple[str, Any, str, bool]]) -> str:
-    """Measurements in words: what, measured, expected, kept."""
-    from tabulate import tabulate
-
-    rows = [[w, _said(v), e, "ok" if ok else "FAILED"] for w, v, e, ok in measured]
-    return tabulate(rows, headers=["what", "measured", "expected", ""], tablefmt="simple", disable_numparse=True)
-
-
-def _said(value: Any) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say, say_failures
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, say, say_failures, table
 
 if TYPE_CHECKING:
     from addp_bench.catalogue import Plugin
@@ -174,8 +174,6 @@ def _as_json(choice: Any, findings: Sequence[Finding], absent: Sequence[str]) ->
 
 
 def _say_findings(findings: Sequence[Finding], absent: Sequence[str]) -> None:
-    from addp_bench.cli.checking import table
-
     say(table(findings))
     if absent:
         say(f"\nnot here: {', '.join(absent)}")

@@ -78,3 +78,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def table(measured: Sequence[tuple[str, Any, str, bool]]) -> str:
+    """Measurements in words: what, measured, expected, kept."""
+    from tabulate import tabulate
+
+    rows = [[w, _said(v), e, "ok" if ok else "FAILED"] for w, v, e, ok in measured]
+    return tabulate(rows, headers=["what", "measured", "expected", ""], tablefmt="simple", disable_numparse=True)
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from addp_bench.cli.options import answer, say
+from addp_bench.cli.options import answer, plain, say, table
 
 if TYPE_CHECKING:
     from addp_bench.checks.metric import Line
@@ -17,12 +16,11 @@ def metrics(registry: Registry, name: str, json: bool) -> bool:
     """Print every line of one metric; of `all` a count for each metric, and what is broken or declared to be. Returns
     whether all is kept. Raises UnknownName."""
     from addp_bench.checks import metric
-    from addp_bench.cli.checking import table
 
     lines = list(metric.check(registry, name))
     if json:
         fields = ("task", "protocol", "metric", "promise", "expected", "ok", "declared")
-        answer([{**{f: getattr(line, f) for f in fields}, "measured": _plain(line.measured)} for line in lines])
+        answer([{**{f: getattr(line, f) for f in fields}, "measured": plain(line.measured)} for line in lines])
     else:
         whole = name == "all" or name.endswith(".all")
         shown = [line for line in lines if not whole or not line.ok or line.declared or line.measured is None]
@@ -45,8 +43,3 @@ def _counts(lines: Sequence[Line]) -> list[tuple[str, str, str, bool]]:
         expected = f"{len(its)}, in {protocols} protocol{'s' * (protocols != 1)}"
         rows.append((name, met, expected, kept + declared == len(its)))
     return rows
-
-
-def _plain(measured: Any) -> Any:
-    """As JSON holds it: what has no value is null."""
-    return None if isinstance(measured, float) and not math.isfinite(measured) else measured

@@ -159,6 +159,20 @@ def test_two_random_colours_are_those_of_the_photograph_and_the_class_alone():
     assert asked[1].prompt.endswith(f"show {asked[1].no}")
 
 
+def test_the_noisy_answer_gives_itself_away_below_t_903():
+    """Two latents +-d / 2 from their middle in white noise: taken for each other with probability Phi(-a d / 2s)."""
+    model = load().registry.build("model", "tiny")
+    asked = ColourAnswer().queries(ASKED, ("ball",))
+    both = torch.tensor([[True], [False]])
+    with torch.no_grad():
+        yes, no = model.codec.encode(ColourAnswer().encode(torch.zeros(2, 3, 64, 64), both, asked * 2).rgb)
+    apart = float((yes - no).norm())
+    assert apart == pytest.approx(88.3, abs=0.1)
+    t = torch.arange(1000)
+    mistaken = torch.special.ndtr(-model.noise.a(t).double() * apart / (2 * model.noise.s(t).double()))
+    assert int((mistaken > 0.01).nonzero()[0]) == 903
+
+
 @pytest.mark.parametrize(
     "wrong, words",
     [

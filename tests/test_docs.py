@@ -98,6 +98,15 @@ def check_choice(registry: Registry, kind: str, text: str) -> None:
     registry.resolve(kind, Choice(choice.name, {**required, **choice.options}))
 
 
+def test_every_command_of_the_script_of_ci_parses():
+    lines = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if '"$bench" ' in line]
+    found = [re.search(r'"\$bench" ([^|)]*?)(?: 2>&1)?(?:$| \||\))', line)[1] for line in lines]
+    assert len(found) > 8
+    for command in found:
+        words = shlex.split(command.replace('"${job[@]}"', "--task ris"))
+        parsed(words)  # or raises click.UsageError
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_command_of_a_page_parses_and_names_plugins_that_exist(page, registry):
     for words in command_lines(page.read_text()):

@@ -189,6 +189,7 @@ def _outputs(x0: Tensor, image: Tensor, timestep: int, ids: Sequence[str], draw:
     x_t = per_image(how.noise.a(t)) * x0 + per_image(how.noise.s(t)) * how.noise.draw(white, t)
     text = how.text.to(how.device).expand(len(ids), -1, -1)
     with autocast(how.precision, how.device):
+        # optional in the contract; a model without features is refused while planning
         given: Mapping[str, Tensor] = how.model.features(x_t, t, image, text, how.layers)  # type: ignore[attr-defined]
     return [given[layer].float().mean((2, 3)) for layer in how.layers]
 

@@ -31,7 +31,7 @@ class Difference:
 
 
 def parts(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
-    """The stages of a cell (kind, key, spec), inputs first, by the part they play.
+    """The stages of a cell's key (kind, key, spec), inputs first, by the part they play.
 
     The last of a kind is the cell's own (`train`); earlier ones belong to what it rests on (`source train`). What only
     the choice of the timestep that is read rests on is called `reading`, and `tuning` what that of a threshold does.
@@ -39,6 +39,8 @@ def parts(stages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Map
     found: dict[str, Mapping[str, Any]] = {}
     chosen = {key: what for what in ("tuning", "reading") for key in _chosen(stages, what)}
     for kind, key, spec in reversed(stages):
+        if kind == "ceiling":  # of which the key knows nothing
+            continue
         name = f"{chosen[key]} {kind}" if key in chosen else kind
         if kind == "features":  # there is one of each split
             name = f"features {spec['data']['split']}"

@@ -73,7 +73,7 @@ def units(stage: Stage) -> float:
         latents = [s for s in stage.inputs if s.kind == "latents"]
         photographs = sum(s.context["photographs"] or 0 for s in latents)  # None where the steps do not hang on it
         return max(1, cell.budget.steps_for(photographs) * cell.budget.batch_size)
-    if stage.kind == "latents":
+    if stage.kind in ("latents", "ceiling"):
         return _samples(stage)
     if stage.kind == "features":
         return _samples(stage) * stage.spec["draws"] * len(stage.spec["timesteps"])

@@ -110,6 +110,12 @@ class _Tuning(TypedDict):
 
 
 @_open
+class _Ceiling(TypedDict):
+    samples: int
+    metrics: dict[str, float | None]
+
+
+@_open
 class _Statistics(TypedDict):
     sha256: str
 
@@ -133,6 +139,7 @@ class _Result(TypedDict):
     timestep_mass: list[float] | None
     statistics: _Statistics
     tuning: NotRequired[_Tuning]  # of the threshold at which drawings were read, where it was chosen
+    ceiling: NotRequired[_Ceiling]  # what the truth itself scores, drawn, through the codec and read back
     uses_truth: NotRequired[list[str]]  # kinds whose plugin looked at the truth: "model", "agent", ...
 
 

@@ -26,7 +26,8 @@ class Section:
     heading: what they have in common of task, data, protocol and budget. same: the choices in which no row differs.
     axes: those in which rows differ, in order. metrics: id -> label, unit and direction, the headline first.
     rows: see `tables.leaderboard`. notes: what a reader must know, one sentence each. by, of, groups: in a table by
-    parts of the data the attribute, the metric, and how many samples have each value; else empty.
+    parts of the data the attribute, the metric, and how many samples have each value; else empty. ceiling: whether rows
+    show what the truth itself scores.
     """
 
     heading: Mapping[str, Any]
@@ -38,6 +39,7 @@ class Section:
     by: str = ""
     of: str = ""
     groups: Mapping[str, int] = field(default_factory=dict)
+    ceiling: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def probability(p: float | None) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a grid, all text. role: rank, tier, axis, headline, group, difference, p, metric, seeds, samples,
-    cell or extra; by it a narrow terminal decides what to leave out."""
+    """One column of a grid, all text. role: rank, tier, axis, headline, group, difference, p, ceiling, metric, seeds,
+    samples, cell or extra; by it a narrow terminal decides what to leave out."""
 
     role: str
     header: str
@@ -133,11 +135,21 @@ def _overall(section: Section) -> list[Column]:
     if any(row["difference"] for row in rows):
         differences, p = zip(*(_difference(row, unit) for row in rows))
         columns += [Column("difference", "difference [95 %]", differences), Column("p", "p", p)]
+    if section.ceiling:
+        said = [_ceiling(row, section.metrics[headline]) for row in rows]
+        columns.append(Column("ceiling", "ceiling", said))
     for name in others:
         if any(row["metrics"][name]["value"] is not None for row in rows):
             said = [points(row["metrics"][name]["value"], section.metrics[name]["unit"]) for row in rows]
             columns.append(Column("metric", _arrow(section.metrics[name]), said))
     return columns
+
+
+def _ceiling(row: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
+    """`97.3 (52 %)`: the ceiling, and the share of it that is reached where more is better."""
+    ceiling, value = row["ceiling"], next(iter(row["metrics"].values()))["value"]
+    said = points(ceiling, metric["unit"])
+    return f"{said} ({value / ceiling:.0%})" if ceiling and value is not None and metric["higher_is_better"] else said
 
 
 def _by_group(section: Section) -> list[Column]:
@@ -347,7 +359,7 @@ def _csv(table: Table) -> str:
     axes = list(dict.fromkeys(axis for s in table.sections for axis in (*s.axes, *s.same)))
     metrics = list(dict.fromkeys(name for s in table.sections for name in s.metrics))
     common = list(table.sections[0].heading) if table.sections else []
-    ends = ["headline", "low", "high", "difference", "difference_low", "difference_high", "p", "p_holm"]
+    ends = ["headline", "low", "high", "ceiling", "difference", "difference_low", "difference_high", "p", "p_holm"]
     fixed = ["rank", "tier", "about", "seeds", "scored", "asked", "cells"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -361,7 +373,7 @@ def _csv(table: Table) -> str:
             line = [section.heading[name] for name in common]
             line += [row["choices"].get(axis, section.same.get(axis, "")) for axis in axes]
             line += [row["metrics"].get(name, {}).get("value") for name in metrics]
-            line += [headline, value["low"], value["high"]]
+            line += [headline, value["low"], value["high"], row["ceiling"]]
             line += [difference.get(name) for name in ("value", "low", "high", "p", "p_holm")]
             line += [row["rank"], row["tier"], row["about"], " ".join(map(str, row["seeds"]))]
             line += [row["samples"]["scored"], row["samples"]["asked"], " ".join(row["cells"])]

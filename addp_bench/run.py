@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from addp_bench import estimates, evaluation, provenance, records
+from addp_bench.ceiling import RESULT
 from addp_bench.errors import BadData
 from addp_bench.home import home
 from addp_bench.jobs import Job
@@ -100,7 +101,8 @@ class Bench:
                 visit(earlier)
             found[stage.key] = stage
 
-        visit(plan.score)
+        for last in plan.ends():
+            visit(last)
         return list(found.values())
 
     def run(self, plans: Sequence[Plan], executor: Any, stop: bool = False) -> Finished:
@@ -174,6 +176,8 @@ class Bench:
     def _record(self, plan: Plan) -> Record:
         folder = self.folder(plan.score)
         result = json.loads((folder / "result.json").read_text())
+        if plan.ceiling:
+            result["ceiling"] = json.loads((self.folder(plan.ceiling) / RESULT).read_text())
         statistics = read_statistics(folder / STATISTICS)
         stages = plan.stages()
         body = {

@@ -5,6 +5,7 @@
     latents(eval) ──────────┘
     perception statistics put before `train`:  source's train ─ predict(stats) ─ contribution
     an encoding whose decoder learns puts before each `predict`, which is read with it:  decoder
+    beside the score, and no part of the cell's key:  ceiling, the best that any model could reach
 
 A stage's key is the digest of its spec: the choices that matter to it, the data's and the model's fingerprints, the
 digests of the code that computes it and of its plugins, and the keys of its inputs. So cells that agree share stages.
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 
-from addp_bench import decoders, probe_stages, protocol_cards
+from addp_bench import ceiling, decoders, probe_stages, protocol_cards
 from addp_bench.cache import NO_IMAGE
 from addp_bench.cards import Cards
 from addp_bench.cell import Cell
@@ -44,10 +45,11 @@ STATISTICS_STEPS = 20  # sampler steps of the statistics: two visits to each of 
 
 @dataclass(frozen=True)
 class Plan:
-    """A cell's stages. score: the last one; its key is the cell's."""
+    """A cell's stages. score: the last one; its key is the cell's. ceiling: of a cell that draws."""
 
     cell: Cell
     score: Stage
+    ceiling: Stage | None = None
 
     @property
     def key(self) -> str:
@@ -59,8 +61,13 @@ class Plan:
         return self.key[:12]
 
     def stages(self) -> list[Stage]:
-        """All of them, inputs first."""
-        return list(self.score.walk())
+        """All of them, inputs first, the score last."""
+        found = {stage.key: stage for last in self.ends() for stage in last.walk()}
+        return [*(stage for key, stage in found.items() if key != self.key), self.score]
+
+    def ends(self) -> list[Stage]:
+        """Those that no other rests on, the score first."""
+        return [self.score, *([self.ceiling] if self.ceiling else [])]
 
 
 class Planner:
@@ -88,7 +95,7 @@ class Planner:
         self._class_list(cell)  # or refuses, before anything is trained
         train = self._train(cell)
         predicts = [self._own(cell, train, "eval", cell.budget.limit, member) for member in range(cell.ensemble)]
-        return Plan(cell, self._score(cell, *predicts))
+        return Plan(cell, self._score(cell, *predicts), ceiling.planned(self, cell, self._class_list(cell)))
 
     def _class_list(self, cell: Cell) -> str:
         """Which classes a sample is asked for when it is judged: "all", those "present" in its truth, or "balanced"."""

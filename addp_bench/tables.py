@@ -35,6 +35,7 @@ def leaderboard(
     rebuild: Rebuild = metric_of,
     by: str = "",
     of: str = "",
+    ceiling: bool = False,
 ) -> Table:
     """All records that meet `where`, grouped over seeds, in sections that may be compared.
 
@@ -42,13 +43,13 @@ def leaderboard(
     (`["weights=uniform", "aug=none"]`, or `["cell=1a2b"]`). extra: header -> one text for each of `records`.
     rebuild: makes the metric of a record, to resample it; None for one that it does not know.
     by: an attribute of the samples (level, kind, ...), whose values become the columns; of: the metric they show, the
-    headline by default.
+    headline by default. ceiling: show what the truth itself scores, drawn as each row draws it.
 
     A row is a plain mapping: rank and tier (None where it cannot be ranked) · choices, axis -> text · marks · cells,
     seeds, missing_seeds · metrics, id -> value, and low and high for the headline · difference from the reference
-    (value, low, high, p, p_holm, about) or None · reference, whether it is that row · about, "method" or "checkpoint" ·
-    samples, asked and scored · deviates, what is not as the protocol's card asks · problem, why it is not ranked ·
-    extra · groups, see `breakdown.broken_down`.
+    (value, low, high, p, p_holm, about) or None · reference, whether it is that row · ceiling, of the headline, or
+    None · about, "method" or "checkpoint" · samples, asked and scored · deviates, what is not as the protocol's card
+    asks · problem, why it is not ranked · extra · groups, see `breakdown.broken_down`.
 
     Raises NothingSelected when no record, or no row for the reference, is left; UnknownName for a field, an attribute
     or a metric; BadRequest for a reference that fits several rows of a section.
@@ -64,7 +65,7 @@ def leaderboard(
             raise NothingSelected(f"the reference {' '.join(reference)} fits no row that can be ranked")
     if by:
         _break_down(drafts, by, of)
-    sections = [draft.section(added) for draft in drafts]
+    sections = [draft.section(added, ceiling) for draft in drafts]
     return Table([_told_apart(section, sections) for section in sections], tuple(added))
 
 
@@ -204,8 +205,8 @@ class _Draft:
         self.by, self.of, self.groups = by, of, {name: entry["samples"] for name, entry in found[0].items()}
         return True
 
-    def section(self, extra: Mapping[str, Mapping[str, str]]) -> Section:
-        """The finished section, ranked rows first."""
+    def section(self, extra: Mapping[str, Mapping[str, str]], ceiling: bool) -> Section:
+        """The finished section, ranked rows first. ceiling: whether it shows what the truth itself scores."""
         rest = sorted((j for j in self.judged if j not in self.ranked), key=lambda j: j.row.first.id)
         ordered = [*self.ranked, *rest]
         same, axes, choices = axes_of([j.row for j in ordered])
@@ -223,7 +224,8 @@ class _Draft:
         }
         metrics = {name: self._said(name) for name in self.members.result["metrics"]}
         groups = {clean(name): samples for name, samples in self.groups.items()}
-        return Section(heading, same, axes, metrics, rows, self._notes(rows), self.by, self.of, groups)
+        notes = self._notes(rows) + (self._notes_on_ceilings() if ceiling else [])
+        return Section(heading, same, axes, metrics, rows, notes, self.by, self.of, groups, ceiling)
 
     def _plain(
         self, judged: _Judged, choices: dict[str, str], seeds: Sequence[int], extra: Mapping[str, Mapping[str, str]]
@@ -255,6 +257,7 @@ class _Draft:
             "metrics": metrics,
             "difference": difference,
             "reference": judged.reference,
+            "ceiling": self._ceiling(judged),
             "about": about(len(row.by_seed), row.trained),
             "samples": self._samples(judged),
             "deviates": dict(row.first.result["protocol"].get("deviates", {})),
@@ -266,6 +269,11 @@ class _Draft:
                 for name, texts in extra.items()
             },
         }
+
+    def _ceiling(self, judged: _Judged) -> float | None:
+        """Mean over seeds of the headline's; None where a record has none, or one of other samples."""
+        found = [r.result.get("ceiling", {}).get("metrics", {}).get(self.headline) for r in judged.row.records]
+        return None if judged.restricted or None in found else sum(found) / len(found)
 
     def _notes_on_groups(self, resampled: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         label = self._said(self.of)["label"]
@@ -280,6 +288,12 @@ class _Draft:
         if mute := silent([row["groups"] for row in rows if row["groups"]]):
             notes.append(f"{_list(mute)}: no row has any {label} there, so it tells nothing; --metric shows another.")
         return notes
+
+    def _notes_on_ceilings(self) -> list[str]:
+        drawn = [judged for judged in self.judged if "encoding" in judged.row.axes]
+        lacking = [judged.row.first.id for judged in drawn if self._ceiling(judged) is None]
+        said = "Ceiling: what the truth itself scores, drawn as the row draws it, through its codec and read back."
+        return [said] * bool(drawn) + [f"No ceiling in the records of {_list(lacking)}."] * bool(lacking)
 
     def _samples(self, judged: _Judged) -> dict[str, int]:
         if judged.restricted:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from addp_bench import cache, decoders, evaluation, outcome, probe_work, tuning
+from addp_bench import cache, ceiling, decoders, evaluation, outcome, probe_work, tuning
 from addp_bench.batches import Batches, Recipe, Source
 from addp_bench.cell import Cell
 from addp_bench.contribution import Contribution, averaged, estimate, is_file, read_contribution, sources_of
@@ -54,6 +54,7 @@ class Work:
             "contribution": self._contribution,
             "answers": self._answers,
             "score": self._score,
+            "ceiling": partial(ceiling.measure_stage, self),
             "features": partial(probe_work.features, self),
             "probe": partial(probe_work.head, self),
         }

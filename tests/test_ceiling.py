@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from addp_bench.ceiling import COLOURS, Ceiling, Identity, Judged, ceiling, choices, protocol_of, tasks_of
+from addp_bench.ceiling import Identity, ceiling
+from addp_bench.checks.ceilings import COLOURS, Ceiling, Judged, choices, protocol_of, tasks_of
 from addp_bench.cli import main
 from addp_bench.errors import BadData, BadOption, UnknownName
 from addp_bench.loading import load

@@ -230,7 +230,7 @@ def test_its_options_and_its_seed_are_part_of_the_key_and_of_no_other_cells(sd15
 def test_with_a_file_of_weights_nothing_is_fitted_and_its_content_is_the_key(sd15, tmp_path, learnt):
     def key(file):
         _, (plan,) = bench.plans(bench.request(sd15, {"encoding": [f"transparent_learned:path={file}"]}), tmp_path)
-        assert {stage.kind for stage in plan.stages()} == {"latents", "train", "predict", "score"}
+        assert {stage.kind for stage in plan.stages()} == {"latents", "train", "predict", "ceiling", "score"}
         return plan.key
 
     copy, other = tmp_path / "copy", tmp_path / "other"

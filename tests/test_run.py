@@ -15,6 +15,7 @@ import torch
 from addp_bench import training
 from addp_bench.batches import Batch, Batches, Source
 from addp_bench.cache import Latents
+from addp_bench.ceiling import ceiling
 from addp_bench.errors import BadRequest, StorageProblem
 from addp_bench.hookspecs import hookimpl
 from addp_bench.loading import load
@@ -35,7 +36,8 @@ def test_the_main_job_trains_measures_trains_again_and_leaves_a_record(main_job)
     _, _, (plan,), finished = main_job
     assert not finished.failures
     kinds = [stage.kind for stage in plan.stages()]
-    assert kinds == ["latents", "train", "latents", "predict", "contribution", "train", "latents", "predict", "score"]
+    drawn = ["latents", "train", "latents", "predict", "contribution", "train", "latents", "predict"]
+    assert kinds == [*drawn, "ceiling", "score"]
     record = finished.records[plan.id]
     result = record.result
     assert result["choices"]["target"]["name"] == "x0", "what --aug linear implies"
@@ -47,6 +49,21 @@ def test_the_main_job_trains_measures_trains_again_and_leaves_a_record(main_job)
     assert set(record.provenance["attempts"].values()) == {1}
     assert None not in record.provenance["seconds"].values()
     assert len(record.statistics.ids) == 6
+
+
+def test_a_record_holds_the_ceiling_of_its_encoding_on_its_own_samples(main_job, sd15, tmp_path):
+    _, _, (plan,), finished = main_job
+    registry = bench.plans(bench.request(sd15, MAIN), tmp_path)[0].registry
+    task, encoding, model = (registry.build(kind, plan.cell[kind]) for kind in ("task", "encoding", "model"))
+    dataset = registry.build("dataset", plan.cell["dataset"])
+    samples = dataset.samples(plan.cell.splits["eval"], "ris")
+    evaluator = task.evaluator(plan.score.spec["protocol"]["settings"], ())
+    measured = ceiling(samples, 6, task, encoding, model, evaluator, torch.device("cpu"), lambda *_: None)
+    values = {m.id: float(m.value(measured.statistics.columns)) for m in evaluator.metrics}
+    expected = {name: None if np.isnan(value) else value for name, value in values.items()}
+    said = finished.records[plan.id].result["ceiling"]
+    assert said == {"samples": 6, "metrics": pytest.approx(expected)}
+    assert plan.ceiling.key not in str(plan.score.spec), "it is no part of the cell's key"
 
 
 def test_a_finished_run_is_not_done_again(main_job, sd15):
@@ -295,7 +312,7 @@ def test_statistics_from_a_file_and_from_a_cell_are_those_of_the_cell(main_job, 
     file.write_text(json.dumps(finished.records[plan.id].result["contribution"]))
     asked = bench.request(sd15, {"weights": [f"perception_stats:from={file}"], "aug": ["linear"]})
     _, (from_file,), done = bench.run(asked, runs)
-    assert [s.kind for s in from_file.stages()] == ["latents", "train", "latents", "predict", "score"]
+    assert [s.kind for s in from_file.stages()] == ["latents", "train", "latents", "predict", "ceiling", "score"]
     assert done.records[from_file.id].result["timestep_mass"] == finished.records[plan.id].result["timestep_mass"]
     whole = f"perception_stats:from={runs}/records/{plan.id}/record.json"
     (same,) = bench.plans(bench.request(sd15, {"weights": [whole], "aug": ["linear"]}), runs)[1]

@@ -210,6 +210,42 @@ def test_differences_from_a_reference_are_paired_and_corrected(runs):
     assert "+10.0 [" in render(leaderboard(cells, reference=["weights=w0"]), "table")
 
 
+def test_a_ceiling_stands_beside_the_rows_that_have_one_and_the_rest_are_named(runs):
+    def said(value):
+        return {"samples": 8, "metrics": {"oiou": value, "miou": 0.0}}
+
+    cells = [
+        record(runs, np.full(8, 0.4), seed=0, result_ceiling=said(0.7)),
+        record(runs, np.full(8, 0.4), seed=1, result_ceiling=said(0.9)),
+        record(runs, np.full(8, 0.2), encoding="binary_mask"),
+        record(runs, np.full(8, 0.1), trained=False, model="random_object"),
+    ]
+    section = leaderboard(cells, ceiling=True).sections[0]
+    assert [row["ceiling"] for row in section.rows] == [pytest.approx(0.8), None, None]
+    assert section.notes[-2].startswith("Ceiling: what the truth itself scores")
+    assert section.notes[-1] == f"No ceiling in the records of {cells[2].id}."
+    assert "80.0 (50%)" in render(leaderboard(cells, ceiling=True), "table"), "the share is of the mean over seeds"
+    assert "ceiling" not in render(leaderboard(cells), "table")
+
+
+def test_of_an_error_the_ceiling_is_shown_and_no_share(runs):
+    metric = MeanOf(id="e", label="E", unit="m", higher_is_better=False, column="iou")
+    said = {"samples": 8, "metrics": {"e": 0.02}}
+    shown = render(
+        leaderboard([record(runs, np.full(8, 0.1), metrics=(metric,), result_ceiling=said)], ceiling=True), "table"
+    )
+    assert "0.02" in shown
+    assert "%)" not in shown
+
+
+def test_a_ceiling_of_other_samples_is_not_shown(runs):
+    said = {"samples": 10, "metrics": {"oiou": 0.9}}
+    ours = record(runs, np.full(10, 0.4), trained=False, model="empty", result_ceiling=said)
+    cells = [record(runs, np.full(8, 0.3)), ours]
+    found = {row["restricted"]: row["ceiling"] for row in rows(cells)}
+    assert found == {False: None, True: None}
+
+
 def test_a_reference_must_be_one_row(runs):
     cells = [record(runs, scores(), weights=w, aug=a) for w in ("uniform", "p2") for a in ("none", "linear")]
     with pytest.raises(BadRequest, match="fits 2 rows"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from addp_bench.cli.options import answer, plain, say
 
 if TYPE_CHECKING:
-    from addp_bench.ceiling import Ceiling, Judged
+    from addp_bench.checks.ceilings import Ceiling, Judged
     from addp_bench.protocols import Dataset, Metric
     from addp_bench.registry import Registry
 
@@ -30,11 +30,11 @@ class Asked:
 
 def ceilings(registry: Registry, asked: Asked, style: str) -> None:
     """Measure and print. style: "table", "markdown" or "json"."""
-    from addp_bench import ceiling
+    from addp_bench.checks import ceilings as measured
     from addp_bench.errors import unknown
     from addp_bench.progress import Progress
 
-    dataset, codec = registry.build("dataset", asked.dataset), ceiling.through(registry, asked.codec)
+    dataset, codec = registry.build("dataset", asked.dataset), measured.through(registry, asked.codec)
     split = dataset.default_split("stats") if asked.split is None else asked.split
     if split not in dataset.splits():
         raise unknown(f"split of {asked.dataset}", split, dataset.splits())
@@ -42,7 +42,7 @@ def ceilings(registry: Registry, asked: Asked, style: str) -> None:
     found = []
     for one in judged:
         with Progress().bar(f"truths of {one.task} as {one.encoding} through {asked.codec}") as tell:
-            found.append(ceiling.measure(registry, one, dataset, split, asked.limit, codec, tell, asked.noise))
+            found.append(measured.measure(registry, one, dataset, split, asked.limit, codec, tell, asked.noise))
     if style == "json":
         rows = [_plain(one, asked, split) for one in found]
         answer(rows[0] if len(rows) == 1 else rows)
@@ -65,7 +65,7 @@ def _judged(registry: Registry, dataset: Dataset, asked: Asked) -> tuple[list[Ju
     Of `all`, what draws other truths than are asked for is passed over. Raises what is wrong with an encoding that was
     asked for alone.
     """
-    from addp_bench.ceiling import ALL, Judged, choices, protocol_of, tasks_of
+    from addp_bench.checks.ceilings import ALL, Judged, choices, protocol_of, tasks_of
     from addp_bench.errors import BadOption, NothingSelected
     from addp_bench.spec import Choice
 
@@ -107,7 +107,7 @@ def _plain(one: Ceiling, asked: Asked, split: str) -> dict[str, Any]:
 def _table(found: Sequence[Ceiling], style: str) -> str:
     from tabulate import tabulate
 
-    from addp_bench.ceiling import ERROR
+    from addp_bench.checks.ceilings import ERROR
 
     rows = []
     for one in found:

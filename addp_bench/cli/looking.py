@@ -127,6 +127,7 @@ def show(
 @click.option("--sort", metavar="METRIC", help="Order rows by another metric; ranks stay those of the headline.")
 @click.option("--group-by", metavar="ATTRIBUTE", help="Columns by what the samples are: level, kind, plural, ...")
 @click.option("--metric", metavar="METRIC", help="With --group-by: the metric shown, instead of the headline.")
+@click.option("--ceiling", is_flag=True, help="Show what the truth itself scores as each row draws it, and the share.")
 @click.option(
     "--format",
     "style",
@@ -144,6 +145,7 @@ def leaderboard(
     sort: str | None,
     group_by: str | None,
     metric: str | None,
+    ceiling: bool,
     style: str,
     json: bool,
     plugin: Sequence[Path],
@@ -162,6 +164,7 @@ def leaderboard(
       addp-bench leaderboard --task ris --reference weights=uniform --reference aug=none
       addp-bench leaderboard --where weights=uniform,perception_stats --format markdown
       addp-bench leaderboard --task ris --group-by level --metric miou
+      addp-bench leaderboard --where encoding=red_mask,transparent --ceiling
     """
     from addp_bench import records, tables
 
@@ -183,6 +186,7 @@ def leaderboard(
         extra=extra,
         by=group_by or "",
         of=metric or "",
+        ceiling=ceiling,
     )
     if sort:
         table = _sorted(table, sort)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +15,7 @@ from addp_bench import records
 from addp_bench.cards import Cards
 from addp_bench.keys import placeless
 from addp_bench.loading import load
+from addp_bench.rendering import with_interval
 from addp_bench.resolve import resolve
 from addp_bench.specfile import read
 
@@ -77,11 +79,12 @@ ROOT = FOLDER.parents[1]
 
 
 def trained(name):
-    """(weights, aug) -> the committed records of a budget that learn x0, by seed."""
+    """(weights, aug) -> the committed records of a budget that learn x0 in its own number of steps, by seed."""
     found = {}
     for record in records.load_all(ROOT / "benchmarks" / "records" / name).records:
-        choices = record.result["choices"]
-        if record.result["training"] and record.result["sampling_steps"] > 1 and choices["target"]["name"] == "x0":
+        choices, training = record.result["choices"], record.result["training"] or {"steps": 0}
+        its = 0 < training["steps"] <= 1000 and record.result["sampling_steps"] > 1
+        if its and choices["target"]["name"] == "x0":
             found.setdefault((choices["weights"]["name"], choices["aug"]["name"]), {})[record.result["seed"]] = record
     return found
 
@@ -121,14 +124,20 @@ def test_the_table_of_tasks_is_what_the_leaderboard_shows(shell):
         assert found.get(("tiny", "depth=0.3+semantic=0.3+detection=0.4"), "") == mixed.strip()
 
 
-def test_what_the_compute_of_the_statistics_brings_one_seed_is_what_the_records_say():
+def test_what_the_recipe_leads_by_at_equal_compute_is_what_the_leaderboard_says(shell):
     text = " ".join((ROOT / "README.md").read_text().split())
-    (more,) = trained("more_training")["uniform", "none"].values()
-    cells = trained("standard")
-    assert (more.result["seed"], more.result["training"]["steps"]) == (0, 2312)
-    plain, recipe = cells["uniform", "none"][0], cells["perception_stats", "linear"][0]
-    whole, without, best = (points(record, slice(None)) for record in (more, plain, recipe))
-    assert f"{whole}, where that seed has {without} without it and {best} with the whole recipe" in text
+    same = ["--reference", "weights=uniform", "--reference", "aug=none", "--reference", "train_steps=2312"]
+    code, out, _ = shell("leaderboard", "--runs", ROOT / "benchmarks" / "records" / "standard", *same, "--json")
+    assert code == 0
+    (section,) = json.loads(out)["sections"]
+    more = next(row for row in section["rows"] if row["reference"])
+    (recipe,) = (
+        row for row in section["rows"] if row["choices"].get("aug") == "linear" and "perc" in str(row["choices"])
+    )
+    whole, lead = more["metrics"]["oiou"], recipe["difference"]
+    assert f"reaches {with_interval(whole, 'points')}, and what the recipe leads by is then" in text
+    assert f"is then {with_interval(lead, 'points', signed=True)}, each half by less" in text
+    assert lead["p_holm"] > 0.05, "not shown"
 
 
 def test_what_more_training_brings_on_the_same_expressions_is_what_the_records_say():

@@ -22,20 +22,26 @@ if TYPE_CHECKING:
 OWN = "own"  # of `noise`, `target`, `guidance`: what the model was made with
 
 
-def complete(
-    chosen: Mapping[str, Choice],
-    mixture: Sequence[Mapping[str, Choice]],
-    corruption: tuple[Choice, ...] | None,
-    transform: tuple[Choice, ...],
-    seed: int,
-    request: Request,
-    registry: Registry,
-    cards: Cards,
-) -> Cell:
+@dataclass(frozen=True)
+class Combination:
+    """One point of a grid, as it was asked for: what every kind of plugin is, and what else is varied.
+
+    chosen: kind -> what was asked for. mixture: the tasks that are trained together, each by kind; none for one alone.
+    corruption: None where nothing was said of it.
+    """
+
+    chosen: Mapping[str, Choice]
+    mixture: Sequence[Mapping[str, Choice]]
+    corruption: tuple[Choice, ...] | None
+    transform: tuple[Choice, ...]
+    seed: int
+
+
+def complete(asked: Combination, request: Request, registry: Registry, cards: Cards) -> Cell:
     """Fill in what follows from the rest. Raises Illegal for what makes no sense, BenchError for what is a mistake."""
-    draft = _Draft.of(chosen, mixture, corruption, transform, seed, request, registry, cards)
+    draft = _Draft.of(asked, request, registry, cards)
     if not draft.model.denoises:
-        return draft.asked()
+        return draft.answered()
     # asked last: a dataset that is only judged on has neither, and a model that learns nothing needs none
     draft.splits.update(train_splits(draft.source, draft.choices["task"], draft.request, registry, cards))
     return draft.probed() if draft.task.reads == "features" else draft.drawn()
@@ -45,15 +51,11 @@ def complete(
 class _Draft:
     """What every cell needs, whatever its model does.
 
-    chosen: kind -> what was asked for. choices, splits: those of the cell, as far as they are known. model: its class.
-    task: built. judge: of the protocol. trained_on: the dataset of all but the judged one, where it is another.
+    choices, splits: those of the cell, as far as they are known. model: its class. task: built. judge: of the protocol.
+    trained_on: the dataset of all but the judged one, where it is another.
     """
 
-    chosen: Mapping[str, Choice]
-    mixture: Sequence[Mapping[str, Choice]]
-    corruption: tuple[Choice, ...] | None
-    transform: tuple[Choice, ...]
-    seed: int
+    asked: Combination
     request: Request
     registry: Registry
     cards: Cards
@@ -65,35 +67,26 @@ class _Draft:
     trained_on: Choice | None
 
     @classmethod
-    def of(
-        cls,
-        chosen: Mapping[str, Choice],
-        mixture: Sequence[Mapping[str, Choice]],
-        corruption: tuple[Choice, ...] | None,
-        transform: tuple[Choice, ...],
-        seed: int,
-        request: Request,
-        registry: Registry,
-        cards: Cards,
-    ) -> _Draft:
-        task_choice = _choose("task", "ris", chosen, registry)
+    def of(cls, asked: Combination, request: Request, registry: Registry, cards: Cards) -> _Draft:
+        task_choice = _choose("task", "ris", asked.chosen, registry)
         task = registry.build("task", task_choice)
         trained_on = registry.resolve("dataset", Choice.parse(request.trained_on)) if request.trained_on else None
-        if mixture:
-            mine = [draft for draft in mixture if draft["task"] == task_choice]
+        if asked.mixture:
+            mine = [part for part in asked.mixture if part["task"] == task_choice]
             if not mine:
-                tasks = ", ".join(str(draft["task"]) for draft in mixture)
+                tasks = ", ".join(str(part["task"]) for part in asked.mixture)
                 raise BadOption(f"task {task_choice} is not among those that are trained together ({tasks})")
-            chosen = {"dataset": mine[0]["dataset"], **chosen, "encoding": mine[0]["encoding"]}
+            chosen = {"dataset": mine[0]["dataset"], **asked.chosen, "encoding": mine[0]["encoding"]}
             trained_on = mine[0]["dataset"] if mine[0]["dataset"] != chosen["dataset"] else None
-        dataset_choice = _choose("dataset", "tabletop", chosen, registry)
+            asked = dataclasses.replace(asked, chosen=chosen)
+        dataset_choice = _choose("dataset", "tabletop", asked.chosen, registry)
         if task_choice.name not in registry.get("dataset", dataset_choice.name).factory.tasks:
             raise Illegal(f"dataset {dataset_choice.name} has no truth for task {task_choice.name}")
         dataset = cards.dataset(dataset_choice)
-        model_choice = _choose("model", "tiny", chosen, registry)
+        model_choice = _choose("model", "tiny", asked.chosen, registry)
         model = registry.get("model", model_choice.name).factory
-        asked = request.protocol or dataset.protocol(task_choice.name)
-        judge = protocol_cards.named(task, task_choice.name, dataset_choice.name, asked)
+        named = request.protocol or dataset.protocol(task_choice.name)
+        judge = protocol_cards.named(task, task_choice.name, dataset_choice.name, named)
         request = protocol_cards.completed(request, judge)
         source = trained_on or dataset_choice
         if request.train_split is not None and request.train_split not in cards.dataset(source).splits():
@@ -102,10 +95,7 @@ class _Draft:
         if splits["eval"] not in dataset.splits():
             raise unknown(f"split of {dataset_choice.name}", splits["eval"], dataset.splits())
         choices = {"task": task_choice, "dataset": dataset_choice, "model": model_choice}
-        return cls(
-            chosen, mixture, corruption, transform, seed, request, registry, cards, choices, splits, task, model, judge,
-            trained_on,
-        )  # fmt: skip
+        return cls(asked, request, registry, cards, choices, splits, task, model, judge, trained_on)
 
     @property
     def source(self) -> Choice:
@@ -119,9 +109,9 @@ class _Draft:
 
     def choose(self, kind: str, default: str, own: str = "") -> Choice:
         """What was chosen, or the default; own: what the model was made with, for kinds that may ask for it."""
-        return _choose(kind, default, self.chosen, self.registry, own)
+        return _choose(kind, default, self.asked.chosen, self.registry, own)
 
-    def asked(self) -> Cell:
+    def answered(self) -> Cell:
         """Of a predictor that is neither trained nor sampled."""
         task, model, request, registry = self.choices["task"], self.choices["model"], self.request, self.registry
         if task.name not in getattr(self.model, "tasks", (task.name,)):
@@ -132,7 +122,7 @@ class _Draft:
         if self.task.reads == "features":  # whose options say how a network is read
             self.choices["task"] = registry.resolve("task", Choice(task.name))
         budget = dataclasses.replace(UNTRAINED, limit=request.overrides.get("limit"))
-        seed = self.seed if getattr(self.model, "random", True) else 0
+        seed = self.asked.seed if getattr(self.model, "random", True) else 0
         learns = hasattr(self.model, "learn")
         if learns:
             self.splits["train"] = train_splits(self.source, task, request, registry, self.cards)["train"]
@@ -145,8 +135,10 @@ class _Draft:
     def probed(self) -> Cell:
         """Of a network whose features are read."""
         task, model, request = self.choices["task"], self.choices["model"], self.request
-        card, weights = self.cards.model(model), self.chosen.get("weights")
-        check_probe(self.choices, self.transform, weights, self.task, card.layers, self.registry, force=request.force)
+        card, weights = self.cards.model(model), self.asked.chosen.get("weights")
+        check_probe(
+            self.choices, self.asked.transform, weights, self.task, card.layers, self.registry, force=request.force
+        )
         reading = self.task.reading()
         cell = Cell(
             self.choices,
@@ -154,12 +146,12 @@ class _Draft:
             self.splits,
             self.judge.name,
             budget_of_probe(request, model.name, self.model, reading),
-            self.seed,
+            self.asked.seed,
             request.sampling_seed,
             self.trained_on,
             precision=request.precision,
             denoises=False,
-            transform=self.transform,
+            transform=self.asked.transform,
             probes=True,
         )
         if self.apart:
@@ -187,34 +179,38 @@ class _Draft:
             "sampler": self.choose("sampler", "ddim"),
             "guidance": self.choose("guidance", card.guidance, own=card.guidance),
         }
-        if self.chosen.get("noise", Choice(OWN)).name != OWN:
+        if self.asked.chosen.get("noise", Choice(OWN)).name != OWN:
             self.choices["noise"] = self.choose("noise", OWN)
         check_judged(self.choices, self.judge, self.task, registry)
         if request.tune_on is not None:
             self.splits["tune"] = request.tune_on
-        alone = corrupts and not self.mixture
+        alone = corrupts and not self.asked.mixture
         cell = Cell(
             self.choices,
-            corruptions_of(task, self.corruption, aug.name, registry) if alone else (),
+            corruptions_of(task, self.asked.corruption, aug.name, registry) if alone else (),
             self.splits,
             self.judge.name,
             budget,
-            self.seed,
+            self.asked.seed,
             request.sampling_seed,
             self.trained_on,
             request.read_at,
             request.precision,
-            transform=self.transform,
+            transform=self.asked.transform,
             ensemble=ensemble,
-            mixture=parts(self.mixture, self.corruption, aug.name if corrupts else "", request, registry, self.cards),
+            mixture=parts(
+                self.asked.mixture, self.asked.corruption, aug.name if corrupts else "", request, registry, self.cards
+            ),
         )
         check_choosing(cell, registry, self.cards)
         for part in cell.parts():
             about = registry.build("task", part["task"])
-            check_sense(part.choices, part.corruption, self.transform, corrupts, about, registry, force=request.force)
+            check_sense(
+                part.choices, part.corruption, self.asked.transform, corrupts, about, registry, force=request.force
+            )
             if self.apart:
                 require_apart(part, _measured_on(cell, registry), self.cards)
-            if self.mixture and part["task"] == task:
+            if self.asked.mixture and part["task"] == task:
                 cell = dataclasses.replace(cell, corruption=part.corruption)
         return cell
 

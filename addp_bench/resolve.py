@@ -12,7 +12,7 @@ from typing import Any
 from addp_bench.budgets import PROBED, mistakes
 from addp_bench.cards import Cards
 from addp_bench.cell import Cell
-from addp_bench.completion import OWN, complete
+from addp_bench.completion import OWN, Combination, complete
 from addp_bench.errors import BadRequest, BenchError
 from addp_bench.legality import Illegal
 from addp_bench.mixture import said as mixture_said
@@ -69,7 +69,8 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
         asked: Sequence[tuple[Choice, ...] | None] = corruptions or [None]
         for corruption, transform, seed in itertools.product(asked, transforms or [()], request.seeds):
             try:
-                cell = complete(chosen, mixture, corruption, transform, seed, request, registry, cards)
+                whole = Combination(chosen, mixture, corruption, transform, seed)
+                cell = complete(whole, request, registry, cards)
             except Illegal as reason:
                 asked_for = (Choice(c.name, {k: c.options[k] for k in names}) for c, names in combination)
                 impossible.append((" · ".join(map(str, asked_for)), str(reason)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from addp_bench.cell import Cell
     from addp_bench.protocols import Codec, Encoding, Evaluator, Samples, Task
     from addp_bench.stages import Planner
-    from addp_bench.types import Sample
+    from addp_bench.types import Drawing, Query, Sample
     from addp_bench.work import Work
 
 RESULT = "ceiling.json"
+# photographs, truths, queries, and what names the random draws of each drawing -> what is drawn
+Draw = Callable[[Tensor, Any, "Sequence[Query]", "Sequence[Any]"], "Drawing"]
 
 
 class Through(Protocol):
@@ -72,12 +74,13 @@ def ceiling(
     device: torch.device,
     progress: Callable[[int, int], None],
     noise: float = 0.0,
+    draw: Draw | None = None,
 ) -> evaluation.Scores:
     """Judge the first `count` truths after a round trip: drawn at the codec's resolution, through it (the posterior's
     mode), rounded to 8 bits, decoded and compared with themselves.
 
-    noise: standard deviation of white noise that is added to the latents, which are about of unit variance. Raises
-    BadData for a split with no samples.
+    noise: standard deviation of white noise that is added to the latents, which are about of unit variance. draw: how
+    truths are drawn, by the encoding alone without it. Raises BadData for a split with no samples.
     """
     if count == 0:
         raise BadData("the split holds no samples: no truth can be drawn")
@@ -95,9 +98,8 @@ def ceiling(
             truth = task.collate([truth_of(s, task, side) if side else _own(s, task) for s in drawn_for])
             seen = photos(drawn_for, side) if side else torch.cat([to_batch(s.image[None]) for s in drawn_for])
             with torch.no_grad():
-                drawing = encoding.encode(
-                    seen.to(device), to_device(truth, device), [q for several in asked for q in several]
-                )
+                given = seen.to(device), to_device(truth, device), [q for several in asked for q in several]
+                drawing = draw(*given, names) if draw else encoding.encode(*given)
                 latents = through.codec.encode(drawing.rgb)
                 if noise:
                     latents = latents + noise * normal(latents.shape[1:], names).to(device)

@@ -16,16 +16,20 @@ from addp_bench.uncertainty import Runs, chosen, interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from addp_bench.drift import Shown
+
 # Okabe and Ito (2008): told apart by people with any colour vision, and, light against dark, on grey paper
 BLUE, ORANGE, RED, GREY, SILVER, INK = "#0072B2", "#E69F00", "#D55E00", "#666666", "#CDD1D6", "#222222"
 
 
-def charts_of(record: Record) -> list[Callable[[Axes], None]]:
-    """Whatever the record has something to draw for."""
+def charts_of(record: Record, drift: Shown | None = None) -> list[Callable[[Axes], None]]:
+    """Whatever the record has something to draw for. drift: what its network was shown in training."""
     result = record.result
     charts: list[Callable[[Axes], None]] = []
     if result["curve"] and len(result["curve"]["t"]) > 1:
         charts.append(lambda axes: _curve(axes, record))
+        if drift is not None:
+            charts.append(lambda axes: _drift(axes, record, drift))
     if result.get("tuning"):
         charts.append(lambda axes: _tuning(axes, record))
     if result["contribution"]:
@@ -77,6 +81,32 @@ def _curve(axes: Axes, record: Record) -> None:
         handles, labels = [*handles, behind], [*labels, "share of training"]
     below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 4}
     axes.legend(handles, labels, fontsize=7.5, frameon=False, columnspacing=1.2, handlelength=1.6, **below)
+
+
+def _drift(axes: Axes, record: Record, drift: Shown) -> None:
+    """What training shows the network at each timestep, and what sampling does: the estimate it made there."""
+    result, headline = record.result, record.result["metrics"][record.headline]
+    scale, unit = _scale(headline)
+
+    def scaled(values: Sequence[float | None]) -> np.ndarray:
+        return np.array([np.nan if v is None else v * scale for v in values], np.float64)
+
+    lines = [(scaled([drift.clean] * len(drift.t)), GREY, ":", "", "training: the truth")]
+    if drift.damaged is not None:
+        aug = clean(result["choices"]["aug"]["name"])
+        lines.append((scaled(drift.damaged), ORANGE, "--", "s", f"training, aug {aug}"))
+    sampled = scaled(result["curve"]["metrics"][record.headline])
+    lines.append((sampled, BLUE, "-", "o", "sampling: its estimate"))
+    for values, colour, line, marker, label in lines:
+        axes.plot(drift.t, values, line, color=colour, marker=marker, ms=4, lw=1.6, label=label, clip_on=False)
+    steps = max(1000, max(drift.t) + 1)
+    axes.set_xlim(steps, -0.02 * steps)
+    axes.set_ylim(0, float(np.nanmax([values for values, *_ in lines])) * 1.12 or 1.0)
+    axes.set_xlabel(f"timestep; the truth of {drift.samples} samples, drawn and read back", fontsize=8)
+    axes.set_ylabel(f"{clean(headline['label'])}, {unit}", fontsize=8)
+    dress(axes, "Drift: how right is what the network is shown")
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.19), "ncols": 3}
+    axes.legend(fontsize=7.5, frameon=False, columnspacing=1.2, **below)
 
 
 def _tuning(axes: Axes, record: Record) -> None:

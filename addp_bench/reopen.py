@@ -84,7 +84,7 @@ class Reopened:
             return [self._asked(predictor, samples[place[i]], cache.vocabulary(samples)) for i in ids]
         task = self.bench.work.build("task", self.cell)
         evaluator = task.evaluator(settings, cache.vocabulary(samples))
-        encoding, model = self._encoding(), self.bench.work.model(self.cell)
+        encoding, model = self.encoding(), self.bench.work.model(self.cell)
         members = [evaluation.Drawn.open(folder) for folder in self.members()]
         read = self.record.result["read_at"]["index"]
         found = []
@@ -101,7 +101,7 @@ class Reopened:
             found.append(self._picture(sample, prediction, whole, cache.vocabulary(samples)))
         return found
 
-    def _encoding(self) -> Any:
+    def encoding(self) -> Any:
         """The cell's encoding as answers were read: with a fitted decoder, at a chosen threshold."""
         cell, predicted = self.cell, self._spec("predict", self._predicted[0])
         if "decoder" in predicted:
@@ -126,7 +126,7 @@ class Reopened:
         bench, cell = self.bench, self.cell
         sample = Sample("photo", "photo", image, None, text)
         model = bench.work.trained(cell, self.stage("train"))
-        encoding = self._encoding()
+        encoding = self.encoding()
         queries = cache.queries(encoding, sample, bench.work.samples(cell, "eval", None)[0])
         noise, sampler = bench.work.noise(cell, model), bench.work.build("sampler", cell)
         k, side, steps = len(queries), model.resolution, cell.budget.sampling_steps

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from addp_bench.drift import Shown
+
 GROUPS = {"random": "At random, best and worst set aside", "best": "Best", "worst": "Worst"}
 
 # inches; CHARTS holds the plots, their titles and what stands below them
@@ -80,8 +82,8 @@ def _scores(record: Record) -> np.ndarray | None:
     return metric.value(columns, np.eye(len(record.statistics)))  # AP, say: of a split that holds this sample alone
 
 
-def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> Path:
-    """Draw a record as a PNG, and return where it lies.
+def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path, drift: Shown | None = None) -> Path:
+    """Draw a record as a PNG, and return where it lies. drift: what its network was shown in training, drawn if given.
 
     pictures: mappings with "id", "photo" (H, W, 3) uint8, "truth" and "prediction" (masks (h, w) bool, numbers (h, w)
     such as depth, or names of classes; None for an answer that failed), "text", "score" (in the headline's stored unit,
@@ -99,9 +101,11 @@ def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> P
     FigureCanvasAgg(figure)
     page = _Page(figure)
     top = _header(page, record)
-    if charts := [*charts_of(record), *charts_of_probe(record)]:
-        room = (WIDTH - 2 * MARGIN - (len(charts) - 1) * 1.15 - 0.75) / len(charts)
-        for k, draw in enumerate(charts):
+    charts = [*charts_of(record, drift), *charts_of_probe(record)]
+    while charts:
+        line, charts = _line(charts)
+        room = (WIDTH - 2 * MARGIN - (len(line) - 1) * 1.15 - 0.75) / len(line)
+        for k, draw in enumerate(line):
             draw(page.axes(MARGIN + 0.35 + k * (room + 1.15), top + 0.4, room, CHARTS - 1.15))
         top += CHARTS
     for group, members in grouped.items():
@@ -113,6 +117,12 @@ def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path) -> P
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, metadata={"Software": None})
     return out
+
+
+def _line(charts: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The charts of the next line, and the rest: three at most, and as even as may be."""
+    many = math.ceil(len(charts) / math.ceil(len(charts) / 3))
+    return charts[:many], charts[many:]
 
 
 class _Page:

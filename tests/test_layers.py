@@ -54,6 +54,7 @@ LAYERS = (
         "reopen",
         "decoders",
         "ceiling",
+        "drift",
         "specfile",
         "uncertainty",
         "selection",

@@ -15,6 +15,8 @@ from addp_bench.cli.options import answer, json_option, load_plugins, plugin_opt
 
 if TYPE_CHECKING:
     from addp_bench.catalogue import Catalogue, Plugin
+    from addp_bench.drift import Shown
+    from addp_bench.reopen import Reopened
 
 
 @click.command("list")
@@ -223,32 +225,32 @@ def view(
       addp-bench view 3f8a
       addp-bench view 3f8a --out sheet.png --each 6
     """
-    from addp_bench import records, report
+    from addp_bench import drift, records, report
+    from addp_bench.reopen import Reopened
+    from addp_bench.run import Bench
 
     record = records.find(records.load_all(runs).records, cell)
     loaded = load_plugins(plugin, no_plugin, strict_plugins)
     chosen = report.pick(record, each)
     file = out or runs / "views" / f"{record.id}.png"
-    report.sheet(record, _pictures(record, chosen, loaded, runs), file)
+    reopened = Reopened(record, Bench(loaded.registry, loaded.hooks, runs.absolute()))
+    shown = drift.shown(reopened)
+    report.sheet(record, _pictures(reopened, chosen), file, shown)
     if json:
-        answer({**record.body, "sheet": str(file)})
+        answer({**record.body, "drift": asdict(shown) if shown else None, "sheet": str(file)})
         return
-    say(_facts(record))
+    say(_facts(record, shown))
     say(f"\ndrawn into {file}")
 
 
-def _pictures(record: Any, chosen: Sequence[Mapping[str, Any]], loaded: Any, runs: Path) -> list[dict[str, Any]]:
+def _pictures(reopened: Reopened, chosen: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The chosen samples with photographs, truths and answers."""
-    from addp_bench.reopen import Reopened
-    from addp_bench.run import Bench
-
-    reopened = Reopened(record, Bench(loaded.registry, loaded.hooks, runs.absolute()))
     drawn = {picture["id"]: picture for picture in reopened.pictures([c["id"] for c in chosen])}
     return [{**drawn[c["id"]], **c} for c in chosen]
 
 
-def _facts(record: Any) -> str:
-    """A record in words: its metrics, and the headline by slice and by timestep."""
+def _facts(record: Any, drift: Shown | None) -> str:
+    """A record in words: its metrics, and the headline by slice and by timestep, with what training showed there."""
     from tabulate import tabulate
 
     from addp_bench.probe_charts import confused, tried
@@ -285,7 +287,11 @@ def _facts(record: Any) -> str:
         parts.append(f"read: {result['probe']['layer']} at t = {result['probe']['t']}")
     elif result["curve"]:
         values = result["curve"]["metrics"].get(name, [])
-        parts.append(table([[t, points(v, unit)] for t, v in zip(result["curve"]["t"], values)], "timestep", label))
+        columns, headers = [result["curve"]["t"], [points(v, unit) for v in values]], ["timestep", label]
+        if drift is not None:
+            damaged = drift.damaged or [drift.clean] * len(drift.t)
+            columns, headers = [*columns, [points(v, unit) for v in damaged]], [*headers, "truth as training shows it"]
+        parts.append(table(list(zip(*columns)), *headers))
     return "\n\n".join(parts)
 
 

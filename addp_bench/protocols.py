@@ -477,3 +477,19 @@ class Executor(Protocol):
 
     def run(self, jobs: Sequence[Any]) -> Any:
         """Run jobs whose inputs are done; yields each as it ends."""
+
+
+class Tracker(Protocol):
+    """Shows runs elsewhere, as they go on. What it raises leaves it out of the rest, and fails no cell.
+
+    run: names one cell, or one training that a cell rests on; several may be open at once.
+    """
+
+    def begin(self, run: str, config: Mapping[str, Any]) -> None:
+        """A run begins. config: the cell's choices, budget and seeds, as plain values."""
+
+    def log(self, run: str, step: int, values: Mapping[str, float]) -> None:
+        """Numbers of a training step, counted from 1; the step grows within a run, or begins anew after a resume."""
+
+    def end(self, run: str, values: Mapping[str, float]) -> None:
+        """The run ended. values: metrics in their stored unit, by name; none where there is no result."""

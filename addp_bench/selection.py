@@ -87,7 +87,7 @@ def _read(where: Sequence[str]) -> dict[str, list[str]]:
 
 def _known(records: Sequence[Record]) -> set[str]:
     options = {f"{kind}.{option}" for r in records for kind, c in _choices(r) for option in c["options"]}
-    return {*KINDS, TRAINED_ON, *FIELDS, *options} - {"executor"}
+    return {*KINDS, TRAINED_ON, *FIELDS, *options} - {"executor", "tracker"}
 
 
 def _meets(record: Record, name: str, value: str) -> bool:

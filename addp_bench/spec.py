@@ -30,6 +30,7 @@ KINDS = (
     "guidance",
     "agent",
     "executor",
+    "tracker",
 )
 
 _OPTION = re.compile(r":(?=[A-Za-z_][A-Za-z0-9_-]*=)")

@@ -23,6 +23,8 @@ def builtin():
 
 @pytest.mark.parametrize("kind, name", list(builtin()))
 def test_it_keeps_its_contract(kind, name):
+    if kind == "tracker":
+        pytest.importorskip(name)  # each is named by the package that it needs
     found = list(checks.check(REGISTRY, kind, Choice(name)))
     assert found
     checks.require(REGISTRY, kind, Choice(name))

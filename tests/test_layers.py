@@ -55,6 +55,7 @@ LAYERS = (
         "decoders",
         "ceiling",
         "drift",
+        "tracking",
         "specfile",
         "uncertainty",
         "selection",

@@ -35,6 +35,7 @@ CHECKS: dict[str, Callable[[Any, Registry], Iterator[Finding]]] = {
     "guidance": diffusion.guidance,
     "agent": perception.agent,
     "executor": perception.executor,
+    "tracker": perception.tracker,
 }
 
 

@@ -1,7 +1,8 @@
-"""Contracts of tasks, data, models, agents and executors."""
+"""Contracts of tasks, data, models, agents, executors and trackers."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -238,6 +239,18 @@ def executor(executor: Any, registry: Registry) -> Iterator[Finding]:
     )
     told = ended["needs it"].error is not None and not ended["needs it"].begun
     yield "what needs a failed job is not begun", said(told, "it was")
+
+
+def tracker(tracker: Any, registry: Registry) -> Iterator[Finding]:
+    calls: dict[str, tuple[Any, ...]] = {"begin": ("run", {}), "log": ("run", 1, {}), "end": ("run", {})}
+    for name, given in calls.items():  # it is not called: that might show a run to the world
+        method = getattr(tracker, name, None)
+        try:
+            inspect.signature(method).bind(*given)  # type: ignore[arg-type]
+            wrong = ""
+        except TypeError as why:
+            wrong = str(why)
+        yield f"has `{name}` of the contract's parameters", wrong or None
 
 
 def agent(agent: Any, registry: Registry) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -136,6 +137,7 @@ def place_options(command: F) -> F:
     help="After a cell failed: go on with the others, or begin nothing more.",
 )
 @click.option("--executor", default="local", show_default=True, help="Where cells run.")
+@click.option("--track", multiple=True, metavar="NAME[:OPTION=VALUE...]", help="Show runs in tensorboard, wandb, ...")
 @json_option
 @plugin_options
 def run(**given: Any) -> int:
@@ -171,9 +173,27 @@ def carry_out(given: Mapping[str, Any]) -> int:
             f"results in {bench.runs.root}"
         )
     executor = bench.registry.build("executor", given["executor"])
-    finished = bench.run(plans, executor, stop=given["on_error"] == "stop")
+    with tracked(bench, given["track"]):
+        finished = bench.run(plans, executor, stop=given["on_error"] == "stop")
     _after(finished, plans, given, bench, as_json=given["json"])
     return 3 if finished.failures else 0
+
+
+@contextmanager
+def tracked(bench: Bench, trackers: Sequence[str]) -> Iterator[None]:
+    """Let these trackers follow what the bench does. Raises UnknownName or BadOption before anything is done."""
+    from addp_bench.tracking import Tracking
+
+    say = bench.progress.say
+    following = [Tracking(text, bench.registry.build("tracker", text), say) for text in trackers]
+    for one in following:
+        bench.hooks.register(one)
+    try:
+        yield
+    finally:
+        for one in following:
+            one.close()
+            bench.hooks.unregister(one)
 
 
 @click.command()

@@ -10,6 +10,7 @@ from results import record, statistics
 
 from addp_bench import report
 from addp_bench.charts import BLUE, ORANGE, SILVER
+from addp_bench.drift import Shown
 from addp_bench.errors import BadData, StorageProblem
 from addp_bench.report import pick, sheet
 
@@ -60,6 +61,19 @@ def words(monkeypatch, *args):
     monkeypatch.setattr(Text, "draw", lambda self, renderer: drawn.append((self.get_text(), self.get_parse_math())))
     sheet(*args)
     return drawn
+
+
+def test_the_drift_has_a_chart_of_its_own_and_charts_stand_three_in_a_line_at_most(full, tmp_path, monkeypatch):
+    drift = Shown([900, 500, 0], clean=0.96, damaged=[0.6, 0.7, 0.9], samples=64)
+    plain, more = (sheet(full, [], tmp_path / f"{name}.png", of) for name, of in (("plain", None), ("more", drift)))
+    tall = [pixels(file).shape[0] / 200 for file in (plain, more)]
+    assert tall[1] - tall[0] == pytest.approx(report.CHARTS, abs=0.05), "the fourth chart needs a second line"
+    said = "\n".join(text for text, _ in words(monkeypatch, full, [], tmp_path / "words.png", drift))
+    for expected in ("Drift", "the truth of 64 samples", "training, aug none", "sampling: its estimate"):
+        assert expected in said
+    lines = [report._line(list(range(n))) for n in (1, 2, 3, 4, 5, 7)]
+    assert [len(first) for first, _ in lines] == [1, 2, 3, 2, 3, 3]
+    assert lines[3] == ([0, 1], [2, 3])
 
 
 def test_a_sheet_shows_what_the_record_holds(full, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from addp_bench.records import Record, clean, metric_of
 from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, SEPARATED, Section, Table, render
 from addp_bench.selection import Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, chosen
+from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, only
 
 __all__ = ["Section", "Table", "leaderboard", "render"]
 
@@ -154,7 +154,7 @@ class _Draft:
             if judged.runs is None or all(np.array_equal(s.ids, ids) for s in judged.runs.by_seed.values()):
                 continue
             if all(wanted <= set(s.ids.tolist()) for s in judged.runs.by_seed.values()):
-                cut = {seed: _only(s, ids) for seed, s in judged.runs.by_seed.items()}
+                cut = {seed: only(s, ids) for seed, s in judged.runs.by_seed.items()}
                 judged.runs, judged.restricted = Runs(cut, judged.runs.trained), True
                 judged.values = self._values(judged)
             else:
@@ -358,13 +358,6 @@ def _told_apart(section: Section, sections: Sequence[Section]) -> Section:
 
 def _any(runs: Runs) -> Statistics:
     return next(iter(runs.by_seed.values()))
-
-
-def _only(statistics: Statistics, ids: np.ndarray) -> Statistics:
-    """Rows of these ids, in their order."""
-    place = {sample: i for i, sample in enumerate(statistics.ids.tolist())}
-    at = np.array([place[sample] for sample in ids.tolist()])
-    return chosen(statistics, at)
 
 
 def _ends(interval: Interval) -> dict[str, float | None]:

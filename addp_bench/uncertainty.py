@@ -1,15 +1,17 @@
 """Which differences are real: intervals, paired comparisons and tiers, from sufficient statistics alone.
 
 Images are resampled as wholes (clusters), because expressions of one photograph are not independent. All runs of a
-panel are resampled alike, so their differences are paired. With several seeds there are two sources of variance, and
-that of a mean over n seeds is taken as
+panel are resampled alike, so their differences are paired. Several seeds and the images are two crossed samples
+(Obuchowski and Rockette, 1995, where seeds are readers), and the variance of a mean over n seeds is taken as
 
-    s^2 / n  +  v        s^2: variance between seeds on the same images; v: bootstrap variance of the mean over images
+    s^2 / n  +  c      s^2: variance between seeds on the same images; c: bootstrap covariance of two seeds, 0 at least
 
-with a t interval whose degrees of freedom are Satterthwaite's. Simulated at 95 %, it covers 93.3 to 95.6 % for three or
-five seeds and 89 to 95 % for two. (s^2 already holds the interaction of seed and image,
-of which v holds a part again: the sum errs on the wide side.) Fewer than three seeds speak of checkpoints, not of a
-method.
+What a seed does at single images is in s^2 already and is no part of c; a bootstrap variance of the mean would count it
+twice. The interval is Student's t. Its degrees of freedom are the harmonic mean of those of both parts, weighted by
+their shares of the variance: Satterthwaite's squared shares let an s^2 that is small by chance pass for well known,
+which costs up to three points of coverage at three seeds. (Between two rows that are not paired by seed, the variances
+of seeds are joined as Welch does.) Fewer than three seeds speak of checkpoints, not of a method. What all this covers
+is simulated by benchmarks/intervals.py.
 """
 
 from __future__ import annotations
@@ -72,6 +74,31 @@ class Difference(Interval):
     about: Literal["method", "checkpoint"]
 
 
+@dataclass(frozen=True)
+class Variance:
+    """What a mean over seeds, or a difference of two, varies by, in the metric's stored unit squared.
+
+    seeds: from seed to seed on the same images, s^2 / n; 0 for one seed, which cannot tell. both: the part of it that
+    lies at single images, and would vanish with many. images: what all seeds have in common there. freedoms: degrees of
+    freedom of the first and of the last.
+    """
+
+    seeds: float
+    both: float
+    images: float
+    freedoms: tuple[float, float]
+
+    @property
+    def total(self) -> float:
+        return self.seeds + self.images
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the total."""
+        parts = zip((self.seeds, self.images), self.freedoms)
+        return self.total / sum(v / f for v, f in parts if v) if self.total else 1.0
+
+
 class Panel:
     """Rows judged by one metric on the samples that all of them have, under the same resamples.
 
@@ -94,7 +121,7 @@ class Panel:
 
     def interval(self, row: int, level: float = LEVEL) -> Interval:
         """The interval of one row: percentiles of the bootstrap for one seed, see the module for several."""
-        return Interval(*self._interval([row], self.means[row], self._resampled[:, row], level))
+        return Interval(*self._interval([row], level))
 
     def difference(self, row: int, reference: int, level: float = LEVEL) -> Difference:
         """row minus reference, paired by sample, and by seed where both have the same seeds.
@@ -102,10 +129,13 @@ class Panel:
         p is two-sided: from the share of resamples beyond 0 for one seed (from the normal tail of the same bootstrap
         where none is), from the t distribution for several.
         """
-        resampled = self._resampled[:, row] - self._resampled[:, reference]
-        basis = self._interval([row, reference], self.means[row] - self.means[reference], resampled, level)
+        basis = self._interval([row, reference], level)
         about = min((self.rows[k].about for k in (row, reference)), key=("checkpoint", "method").index)
         return Difference(*basis, p=self._p(row, reference), about=about)
+
+    def variance(self, row: int, reference: int) -> Variance:
+        """Of row minus reference: what seeds and images add to it."""
+        return self._estimate([row, reference]).variance
 
     def differences(self, reference: int) -> list[tuple[Difference, float] | None]:
         """Every row's difference from `reference` with its Holm-corrected p; None for the reference itself."""
@@ -137,61 +167,84 @@ class Panel:
 
     @cached_property
     def _resampled(self) -> np.ndarray:
-        """(R, K): the mean over its seeds of each row, in each resample."""
-        means = np.empty((self.resamples, len(self.rows)), order="F")
-        first, seeds = zip(*((runs.start, runs.stop - runs.start) for runs in self._of_row))
+        """(R, M): each run in each resample."""
+        values = np.empty((self.resamples, self._of_row[-1].stop), order="F")
         for block, start in enumerate(range(0, self.resamples, _BLOCK)):
             counts = resample_counts(self.clusters, self.seed, block)[: self.resamples - start]
-            by_run = self._resampled_value(counts)
-            means[start : start + _BLOCK] = np.add.reduceat(by_run, first, axis=1) / seeds
-        return means
+            values[start : start + _BLOCK] = self._resampled_value(counts)
+        return values
 
-    def _between(self, rows: Sequence[int]) -> list[tuple[float, int]]:
-        """Variance due to seeds of a mean, or of a difference of two: (variance, degrees of freedom) of each part."""
-        by_seed = [self._values[k] for k in rows]
-        if len(by_seed) == 2 and by_seed[0].keys() == by_seed[1].keys():
-            by_seed = [{seed: value - by_seed[1][seed] for seed, value in by_seed[0].items()}]
-        parts = [np.array(list(values.values())) for values in by_seed]
-        return [(float(part.var(ddof=1)) / len(part), len(part) - 1) for part in parts if len(part) > 1]
+    def _estimate(self, rows: Sequence[int]) -> _Estimate:
+        """A row, or the first of two minus the second: seed by seed where they have the same."""
+        values = [np.array(list(self._values[k].values())) for k in rows]
+        resampled = [self._resampled[:, self._of_row[k]] for k in rows]
+        if len(rows) == 1 or self._values[rows[0]].keys() != self._values[rows[1]].keys():
+            return _Estimate(values, resampled, self.clusters)
+        return _Estimate([values[0] - values[1]], [resampled[0] - resampled[1]], self.clusters)
 
-    def _interval(
-        self, rows: Sequence[int], value: float, resampled: np.ndarray, level: float
-    ) -> tuple[float, float, float, float, int, int, int, int]:
-        usable, between = resampled[~np.isnan(resampled)], self._between(rows)
+    def _interval(self, rows: Sequence[int], level: float) -> tuple[float, float, float, float, int, int, int, int]:
+        found = self._estimate(rows)
         seeds = min(len(self.rows[k].by_seed) for k in rows)
-        basis = (level, seeds, self.samples, self.clusters, len(usable))
-        if len(usable) < 2 or self.clusters < 2:
-            return (float(value), np.nan, np.nan, *basis)
-        if between:
-            error, freedom = self._error(usable, between)
-            half = float(special.stdtrit(freedom, (1 + level) / 2)) * error
-            return (float(value), float(value) - half, float(value) + half, *basis)
-        low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
-        return (float(value), float(low), float(high), *basis)
+        basis = (level, seeds, self.samples, self.clusters, len(found.resampled))
+        return (found.value, *found.ends(level), *basis)
 
     def _p(self, row: int, reference: int) -> float:
-        resampled = self._resampled[:, row] - self._resampled[:, reference]
-        value, between = self.means[row] - self.means[reference], self._between([row, reference])
-        usable = resampled[~np.isnan(resampled)]
-        if len(usable) < 2 or self.clusters < 2:
-            return float("nan")
-        error, freedom = self._error(usable, between)
-        if error == 0:  # runs that differ by the same in every resample
-            return float(value == 0)
-        if between:
-            return 2 * float(special.stdtr(freedom, -abs(value) / error))
-        beyond = int(min(np.count_nonzero(usable <= 0), np.count_nonzero(usable >= 0)))
-        if beyond:
-            return min(1.0, 2 * (beyond + 1) / (len(usable) + 1))
-        # past the resolution of the resamples, which a Holm correction over hundreds of rows would need
-        return min(2 / (len(usable) + 1), 2 * float(special.ndtr(-abs(value) / error)))
+        return self._estimate([row, reference]).p
 
-    def _error(self, usable: np.ndarray, between: Sequence[tuple[float, int]]) -> tuple[float, float]:
-        """Standard error and its degrees of freedom (Satterthwaite, 1946)."""
-        parts = [*between, (float(usable.var(ddof=1)), max(1, self.clusters - 1))]
-        variance = sum(v for v, _ in parts)
-        uncertain = sum(v * v / freedom for v, freedom in parts)
-        return variance**0.5, (variance * variance / uncertain if uncertain else 1.0)
+
+class _Estimate:
+    """A number, and how sure it is. values: parts, of which the second is subtracted, of (n,) seeds; resampled: the
+    same in R resamples, (R, n)."""
+
+    def __init__(self, values: Sequence[np.ndarray], resampled: Sequence[np.ndarray], clusters: int) -> None:
+        self.values, self.clusters = values, clusters
+        self.value = float(np.subtract.reduce([part.mean() for part in values]))
+        whole = np.subtract.reduce([part.mean(axis=1) for part in resampled])
+        usable = ~np.isnan(whole)
+        self.resampled = whole if usable.all() else whole[usable]  # (R,)
+        self.parts = resampled if usable.all() else [part[usable] for part in resampled]
+        self.known = len(self.resampled) > 1 and clusters > 1
+        self.several = any(len(part) > 1 for part in values)
+
+    @cached_property
+    def variance(self) -> Variance:
+        """What it varies by, and why."""
+        several = [(part, again) for part, again in zip(self.values, self.parts) if len(part) > 1]
+        of_seeds = [(float(part.var(ddof=1)) / len(part), len(part) - 1) for part, _ in several]
+        there = [np.var(again - again.mean(axis=1, keepdims=True), axis=0).mean() for _, again in several]
+        both = sum(float(v) / (len(part) - 1) for v, (part, _) in zip(there, several))
+        seeds = sum(v for v, _ in of_seeds)
+        # of two rows that are not paired by seed: Welch (1947)
+        welch = seeds**2 / sum(v * v / n for v, n in of_seeds) if seeds else 1.0
+        images = max(0.0, float(self.resampled.var()) - both)
+        return Variance(seeds, min(both, seeds), images, (welch, max(1, self.clusters - 1)))
+
+    def ends(self, level: float) -> tuple[float, float]:
+        """Its interval."""
+        if not self.known:
+            return np.nan, np.nan
+        if self.several:
+            half = float(special.stdtrit(self.variance.freedom, (1 + level) / 2)) * self.variance.total**0.5
+            return self.value - half, self.value + half
+        low, high = np.quantile(self.resampled, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    @property
+    def p(self) -> float:
+        """Two-sided, that it is 0."""
+        if not self.known:
+            return float("nan")
+        error = self.variance.total**0.5
+        if error == 0:  # runs that differ by the same in every resample
+            return float(self.value == 0)
+        if self.several:
+            return 2 * float(special.stdtr(self.variance.freedom, -abs(self.value) / error))
+        count = len(self.resampled)
+        beyond = int(min(np.count_nonzero(self.resampled <= 0), np.count_nonzero(self.resampled >= 0)))
+        if beyond:
+            return min(1.0, 2 * (beyond + 1) / (count + 1))
+        # past the resolution of the resamples, which a Holm correction over hundreds of rows would need
+        return min(2 / (count + 1), 2 * float(special.ndtr(-abs(self.value) / error)))
 
 
 def about(seeds: int, trained: bool) -> Literal["method", "checkpoint"]:
@@ -255,6 +308,12 @@ def chosen(statistics: Statistics, rows: np.ndarray) -> Statistics:
     """Some samples of all: rows (N,) bool, or their numbers in the order wanted. Attributes are left behind."""
     columns = {name: column[rows] for name, column in statistics.columns.items()}
     return Statistics(statistics.ids[rows], statistics.image_ids[rows], columns)
+
+
+def only(statistics: Statistics, ids: np.ndarray) -> Statistics:
+    """The samples of these ids, in their order. Raises KeyError where one is missing."""
+    place = {sample: i for i, sample in enumerate(statistics.ids.tolist())}
+    return chosen(statistics, np.array([place[sample] for sample in ids.tolist()]))
 
 
 def _common(runs: Sequence[Statistics]) -> tuple[list[Mapping[str, np.ndarray]], np.ndarray]:

@@ -232,7 +232,7 @@ def test_seeds_and_images_add_their_variances():
     runs = Runs({seed: run(image + shift) for seed, shift in enumerate((-0.1, 0.0, 0.1))})
     found = interval(MEAN, runs, resamples=20_000)
     seeds, images = 0.01 / 3, image.var() / 500  # s^2 / n by hand; variance of a mean of 500
-    freedom = (seeds + images) ** 2 / (seeds**2 / 2 + images**2 / 499)
+    freedom = 1 / (seeds / (seeds + images) / 2 + images / (seeds + images) / 499)
     half = stats.t.ppf(0.975, freedom) * (seeds + images) ** 0.5
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.02)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from addp_bench.errors import BadRequest
 from addp_bench.protocols import Metric
+from addp_bench.records import clean
 from addp_bench.statistics import Statistics
 from addp_bench.uncertainty import Panel, Runs, chosen, holm
 
@@ -26,7 +27,7 @@ def groups_of(attribute: str, statistics: Statistics, ids: np.ndarray) -> np.nda
     said = dict(zip(statistics.ids.tolist(), statistics.attributes[attribute].astype(str).tolist()))
     values = np.array([said[i] for i in ids.tolist()])
     if (met := len(np.unique(values))) > MOST:
-        raise BadRequest([f"--group-by {attribute}: takes {met} values, too many for columns (at most {MOST})"])
+        raise BadRequest([f"{clean(attribute)}: takes {met} values, too many for groups (at most {MOST})"])
     return values
 
 
@@ -50,7 +51,7 @@ def broken_down(
                 "samples": int(at.sum()),
                 "difference": None if reference in (None, k) else _difference(panel, k, reference),
             }
-    _correct([entry["difference"] for entries in found for entry in entries.values() if entry["difference"]])
+    correct([entry["difference"] for entries in found for entry in entries.values() if entry["difference"]])
     return found
 
 
@@ -59,7 +60,7 @@ def _difference(panel: Panel, row: int, reference: int | None) -> dict[str, Any]
     return {**_ends(made), "p": number(made.p)}
 
 
-def _correct(differences: Sequence[dict[str, Any]]) -> None:
+def correct(differences: Sequence[dict[str, Any]]) -> None:
     """Add p_holm to all; those without a p were no test and count for nothing."""
     tested = [d for d in differences if d["p"] is not None]
     for difference in differences:
@@ -81,3 +82,18 @@ def _ends(made: Any) -> dict[str, float | None]:
 def number(value: float) -> float | None:
     """A number as records hold it."""
     return None if math.isnan(value) else float(value)
+
+
+def thirds(values: np.ndarray) -> np.ndarray:
+    """Numbers (N,) as three groups of about as many each, named by their least and greatest: `0.0260 to 0.0583`.
+
+    0 and nan stand apart as "none", for they say that there is nothing to measure: no object, say, whose size it is.
+    """
+    there = ~np.isnan(values) & (values != 0)
+    named = np.full(len(values), "none", dtype="<U64")
+    if there.any():
+        which = np.searchsorted(np.quantile(values[there], [1 / 3, 2 / 3]), values)
+        for k in np.unique(which[there]):
+            members = there & (which == k)
+            named[members] = f"{values[members].min():.4f} to {values[members].max():.4f}"
+    return named

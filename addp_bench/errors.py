@@ -65,6 +65,12 @@ class NothingSelected(BenchError):
     exit_code = 4
 
 
+class Incomparable(BenchError):
+    """Cells that were not judged alike, so that their difference would mean nothing; names what differs."""
+
+    exit_code = 4
+
+
 def unknown(what: str, name: str, known: Iterable[str], note: str = "") -> UnknownName:
     """An UnknownName that suggests the nearest of `known` and lists them all; `note` is appended as it is."""
     names = sorted(known)

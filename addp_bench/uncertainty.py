@@ -133,9 +133,9 @@ class Panel:
         about = min((self.rows[k].about for k in (row, reference)), key=("checkpoint", "method").index)
         return Difference(*basis, p=self._p(row, reference), about=about)
 
-    def variance(self, row: int, reference: int) -> Variance:
-        """Of row minus reference: what seeds and images add to it."""
-        return self._estimate([row, reference]).variance
+    def variance(self, row: int, reference: int | None = None) -> Variance:
+        """Of a row, or of row minus reference: what seeds and images add to it."""
+        return self._estimate([row] if reference is None else [row, reference]).variance
 
     def differences(self, reference: int) -> list[tuple[Difference, float] | None]:
         """Every row's difference from `reference` with its Holm-corrected p; None for the reference itself."""

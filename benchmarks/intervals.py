@@ -1,24 +1,26 @@
 """Do the intervals hold? What is true is known here, and the program's own intervals and tests are asked.
 
-    python benchmarks/intervals.py [--repetitions 1000] [--resamples 1000] [--images 200] [--only WORDS ...]
+    python benchmarks/intervals.py [--repetitions 1000] [--resamples 1000] [--images 200] [--seeds 1 3 5]
+        [--only mean oIoU mIoU AP50 A/A]
 
-Photographs are drawn from a population, with one to four expressions each that share its difficulty. A run's ability at
-a photograph is made of that difficulty, of what its seed does everywhere, and of what its seed does there (interaction).
-One seed speaks of a checkpoint: its interval must cover what that run would reach on all photographs. Several speak of
-a method: theirs must cover the mean over all seeds too. What is true comes from 200 000 photographs (AP: 40 000) and,
-over seeds, from Gauss-Hermite quadrature.
+Photographs are drawn from a population, with one to four expressions each that share its difficulty. A run's ability
+at a photograph is made of that difficulty, of what its seed does everywhere, and of what its seed does there (the
+interaction). One seed speaks of a checkpoint: its interval must cover what that run would reach on all photographs.
+Several speak of a method: theirs must cover the mean over all seeds too. What is true comes from 200 000 photographs
+(AP: 40 000) and, over seeds, from Gauss-Hermite quadrature.
 
 A/A comparisons are made of records/standard: photographs of one row are resampled, and each run takes its answers from
-the row's seeds at random, so that nothing tells the two sides apart. Two in a hundred more than 5 % is their 99 % bound:
-37 of 500.
+the row's seeds at random, so that nothing tells the sides apart. Of 500 tests at 5 %, 99 of 100 such series reject at
+most 37.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +45,7 @@ class World:
     metric: Metric
     draw: Draw
     large: int = 200_000
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def expressions(rng: np.random.Generator, ability: np.ndarray) -> tuple[np.ndarr
     return of, sigmoid(ability[:, of] + hard + luck)
 
 
-def named(of: np.ndarray, columns: Sequence[dict[str, np.ndarray]]) -> list[Statistics]:
+def named(of: np.ndarray, columns: Sequence[Mapping[str, Any]]) -> list[Statistics]:
     ids, images = np.arange(len(of)).astype(np.str_), of.astype(np.str_)
     return [Statistics(ids, images, each) for each in columns]
 
@@ -139,7 +142,7 @@ WORLDS = (
     World("mean", MeanOf(id="miou", label="mIoU", column="iou"), scores),
     World("oIoU", RatioOfSums(id="oiou", label="oIoU", numerator="intersection", denominator="union"), masks),
     World("mIoU", MeanOfRatios(id="miou", label="mIoU", numerator="intersection", denominator="union"), maps),
-    World("AP", AveragePrecision(id="ap", label="AP"), boxes, large=40_000),
+    World("AP50", AveragePrecision(id="ap50", label="AP50", iou=0), boxes, large=40_000, share=0.25),
 )
 
 
@@ -190,7 +193,7 @@ def coverage(
         panel = Panel(world.metric, runs(rng, world, seeds, images, spread), resamples=resamples, seed=repetition)
         row, difference = panel.interval(0), panel.difference(1, 0)
         held += [row.low <= first <= row.high, difference.low <= second - first <= difference.high]
-    return Coverage(*(held / repetitions))
+    return Coverage(*(float(share) for share in held / repetitions))
 
 
 # --------------------------------------------------------------------------------------------------------- A/A
@@ -243,4 +246,47 @@ def alarms(metric: str, seeds: int, *, repetitions: int = 500, resamples: int = 
         pair = Panel(rebuilt, made[:2], resamples=resamples, seed=repetition)
         tested = [found[1] for found in family.differences(0) if found]
         counted += [pair.difference(1, 0).p <= 0.05, min(tested) <= 0.05, pair.tiers() != [1, 1]]
-    return Alarms(*counted.tolist(), repetitions)
+    return Alarms(*(int(count) for count in counted), repetitions=repetitions)
+
+
+# --------------------------------------------------------------------------------------------------------- tables
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description="Do the intervals hold? See the head of this file.")
+    asked.add_argument("--repetitions", type=int, default=1000, help="of each coverage; A/A takes half as many")
+    asked.add_argument("--resamples", type=int, default=1000, help="of each interval")
+    asked.add_argument("--seeds", type=int, nargs="+", default=[1, 3, 5], help="of each side")
+    asked.add_argument("--images", type=int, default=200, help="photographs of each experiment")
+    asked.add_argument("--only", nargs="+", default=[*(world.name for world in WORLDS), "A/A"], help="some of the rows")
+    given = asked.parse_args()
+    print("| metric | seeds | | repetitions | covered: a row | a difference |\n|---|---|---|---|---|---|")
+    for world in (world for world in WORLDS if world.name in given.only):
+        for seeds in given.seeds:
+            for spread in SPREADS if seeds > 1 else SPREADS[:1]:
+                found = coverage(
+                    world,
+                    seeds,
+                    spread,
+                    images=given.images,
+                    repetitions=(many := round(given.repetitions * world.share)),
+                    resamples=given.resamples,
+                )
+                name = spread.name if seeds > 1 else "one checkpoint"
+                print(
+                    f"| {world.name} | {seeds} | {name} | {many} | {found.row:.1%} | {found.difference:.1%} |",
+                    flush=True,
+                )
+    if "A/A" not in given.only:
+        return
+    print("\n| A/A, of real answers | seeds | pairs told apart | one of five told apart | in two tiers |")
+    print("|---|---|---|---|---|")
+    for metric in ("oiou", "miou", "pr50"):
+        for seeds in given.seeds:
+            met = alarms(metric, seeds, repetitions=given.repetitions // 2, resamples=given.resamples)
+            of = f"of {met.repetitions}"
+            print(f"| {metric} | {seeds} | {met.pair} {of} | {met.family} {of} | {met.tiers} {of} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

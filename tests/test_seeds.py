@@ -44,7 +44,7 @@ def test_what_a_seed_does_at_single_images_is_counted_once():
     """Obuchowski and Rockette (1995): s^2 / n, and the covariance of two seeds; here a third of the bootstrap variance
     of the mean belongs to the interaction, and is left out."""
     x = crossed(3, image=0.7, of_seed=0.3)
-    found = Panel(MEAN, [runs(x), runs(np.zeros((1, C)), first=9)], resamples=20_000).variance(0, 1)
+    found = Panel(MEAN, [runs(x)], resamples=20_000).variance(0)
     assert found.seeds == pytest.approx(between(x))
     assert found.images == pytest.approx(covariance(x), rel=0.05)
     whole = x.mean(axis=0).var() / C
@@ -101,7 +101,7 @@ def test_images_that_seeds_disagree_on_never_make_a_variance_negative():
     x = rng.normal(size=C) * np.array([[1], [-1]])  # two seeds that are wrong where the other is right
     found = Panel(MEAN, [runs(x + np.array([[0.0], [0.3]]))])
     assert found.interval(0).low < found.interval(0).high
-    variance = found._estimate([0]).variance
+    variance = found.variance(0)
     assert variance.images == 0.0
     assert variance.both <= variance.seeds
 

@@ -165,9 +165,9 @@ def _notes(made: Mapping[str, Any]) -> list[str]:
     one, *rest = [side["name"] for side in made["sides"]]
     entries = [difference for metric in made["metrics"].values() for difference in metric["differences"]]
     images, resamples = made["heading"]["images"], made["resamples"]
+    pairs = _listed([f"{other} minus {one}" for other in rest])
     notes = [
-        f"{_listed([f'{other} minus {one}' for other in rest])}: above 0 the number of {one} is the lower one; `better` "
-        "names whom a separated difference favours.",
+        f"{pairs}: above 0 the number of {one} is the lower one; `better` names whom a separated difference favours.",
         f"[95 %]: paired by sample, {resamples} resamples of {images} images"
         + (", with a t interval over seeds." if any(d["seeds"] > 1 for d in entries) else "."),
         f"p is two-sided. Holm: corrected over the {made['tests']} differences of this table; --metric asks for fewer.",

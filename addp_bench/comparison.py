@@ -22,7 +22,8 @@ from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
 from addp_bench.selection import CUSTOM, Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import LEVEL, RESAMPLES, Difference, Panel, Runs, Variance, about, only
+from addp_bench.uncertainty import LEVEL, RESAMPLES, Difference, Panel, Runs, about, only
+from addp_bench.variances import Variance
 
 SIZE = "size"  # short for thirds of the attribute below
 SHARE = "share"  # of the picture that the object covers; 0 where there is none

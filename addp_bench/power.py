@@ -2,7 +2,7 @@
 
 A difference d is separated at 5 %, two-sided, in 80 % of repetitions when
 
-    |d| >= (t_0.975 + t_0.8) * sqrt(variance)      t: Student's quantiles, at the variance's degrees of freedom
+    |d| >= (t_0.975 + t_0.8) * sqrt(variance)      t: Student's quantiles, as in `variances`
 
 (Chow, Shao and Wang, Sample Size Calculations in Clinical Research, 2008, chapter 3; t as in their approximation for an
 unknown variance.) What seeds add to the variance falls with their number, what images add with theirs, and what a seed
@@ -15,9 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from scipy import special
-
-from addp_bench.uncertainty import Variance
+from addp_bench.variances import Variance, quantile
 
 LEVEL = 0.05
 POWER = 0.8
@@ -26,8 +24,8 @@ MOST_IMAGES, MOST_SEEDS = 10_000_000, 1000  # beyond these "more of them" is no 
 
 def detectable(variance: Variance) -> float:
     """The smallest true difference that would be separated at LEVEL in POWER of repetitions; in the metric's unit."""
-    quantiles = special.stdtrit(variance.freedom, [1 - LEVEL / 2, POWER])
-    return float(quantiles.sum()) * variance.total**0.5
+    tested, found = (quantile(level, variance.parts) for level in (1 - LEVEL, 2 * POWER - 1))
+    return (tested + found) * variance.total**0.5
 
 
 def images_needed(difference: float, variance: Variance, images: int) -> int | None:

@@ -7,16 +7,16 @@ import html
 import io
 import json
 import math
-import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from addp_bench.errors import unknown
+from addp_bench.grid import SEPARATED, Column, narrowed
 
 NOTHING = "–"
-NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE, SEPARATED = "°", "‡", "*", "!", "†"
+NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE = "°", "‡", "*", "!"
 
 
 @dataclass(frozen=True)
@@ -88,31 +88,11 @@ def probability(p: float | None) -> str:
 # ------------------------------------------------------------------------------------------------ as a grid
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a grid, all text. role: rank, tier, axis, headline, group, difference, p, ceiling, metric, seeds,
-    samples, cell or extra; by it a narrow terminal decides what to leave out."""
-
-    role: str
-    header: str
-    cells: Sequence[str]
-
-    @property
-    def width(self) -> int:
-        def longest(text: str) -> int:
-            return max(map(len, text.split("\n")))
-
-        return max(longest(self.header) + _PADDING, *map(longest, self.cells)) + _BETWEEN
-
-    def changed(self, change: Callable[[str], str]) -> Column:
-        """The column with every text of it changed."""
-        return replace(self, header=change(self.header), cells=[change(text) for text in self.cells])
-
-
 def _grid(section: Section, extra: Sequence[str]) -> list[Column]:
     """The columns of a section, from left to right."""
     rows = section.rows
-    columns = [Column("rank", "#", [_or_nothing(row["rank"]) for row in rows])]
+    spans = any(row["rank_interval"] for row in rows)
+    columns = [Column("rank", "# [95 %]" if spans else "#", [_rank(row) for row in rows])]
     if not section.groups:
         columns.append(Column("tier", "tier", [_or_nothing(row["tier"]) for row in rows]))
     for axis in section.axes:
@@ -196,6 +176,14 @@ def _samples(row: Mapping[str, Any]) -> str:
     return str(scored) if scored == asked else f"{scored} of {asked}"
 
 
+def _rank(row: Mapping[str, Any]) -> str:
+    """`2 [1, 3]`, without brackets where no other rank is possible."""
+    span = row["rank_interval"]
+    if span is None or span["low"] == span["high"]:
+        return _or_nothing(row["rank"])
+    return f"{row['rank']} [{span['low']}, {span['high']}]"
+
+
 def _or_nothing(number: int | None) -> str:
     return NOTHING if number is None else str(number)
 
@@ -210,73 +198,6 @@ def _title(section: Section) -> str:
 def _same(section: Section) -> list[str]:
     said = ", ".join(f"{axis} {choice}" for axis, choice in section.same.items())
     return [f"The same in all rows: {said}."] if said else []
-
-
-# ------------------------------------------------------------------------------------------ narrow terminals
-
-_DROPPED_FIRST = ("metric", "samples")  # what a narrow terminal loses before anything is squeezed
-_DROPPED_LAST = ("rank", "seeds", "p", "tier")
-_BETWEEN = _PADDING = 2  # characters that tabulate puts between columns, and adds to the longest line of a header
-
-
-def narrowed(columns: Sequence[Column], width: int) -> tuple[list[Column], list[str]]:
-    """Columns that fit a width, in steps of rising cost, and what was left out on the way.
-
-    First the lesser metrics go, from the right; then intervals move to a second line, names are broken, and cells keep
-    six digits, which commands take as well; then further columns go, and what has room again comes back. The headline,
-    its difference, what tells rows apart, and the cell always stay: where they do not fit, lines are longer than the
-    terminal.
-    """
-    left = dict(enumerate(columns))
-    hidden: dict[int, Column] = {}
-
-    def spare() -> int:
-        return width + _BETWEEN - sum(column.width for column in left.values())
-
-    def drop(role: str) -> None:
-        for k in sorted((k for k, column in left.items() if column.role == role), reverse=True):
-            if spare() < 0:
-                hidden[k] = left.pop(k)
-
-    def change(roles: Sequence[str], how: Callable[[str], str]) -> None:
-        if spare() < 0:
-            left.update({k: column.changed(how) for k, column in left.items() if column.role in roles})
-
-    for role in _DROPPED_FIRST:
-        drop(role)
-    change(("headline", "difference", "group"), lambda text: text.replace(" [", "\n[").replace(" (n = ", "\n(n = "))
-    for room in (24, 16, 12):  # mypy cannot infer a lambda with a default
-        change(("axis", "extra"), lambda text, room=room: broken(text.replace("\n", ""), room))  # type: ignore[misc]
-    change(("cell",), lambda text: text[:6])
-    for role in _DROPPED_LAST:
-        drop(role)
-    bare = spare() < 0 and any(column.role == "group" for column in left.values())
-    if bare:
-        change(("headline", "group"), _without_interval)
-    for k in sorted(hidden):
-        if hidden[k].width <= spare():
-            left[k] = hidden.pop(k)
-    said = [hidden[k].header for k in sorted(hidden)] + ["intervals"] * bare
-    return [left[k] for k in sorted(left)], said
-
-
-def _without_interval(text: str) -> str:
-    first, _, rest = text.partition("\n")
-    mark = SEPARATED * text.endswith(SEPARATED)
-    return first + mark if rest.startswith("[") else text.replace("(n = ", "n=").rstrip(")")
-
-
-def broken(text: str, room: int) -> str:
-    """Text in lines of at most `room` characters, broken after punctuation where that is possible."""
-    lines = [""]
-    for part in re.split(r"(?<=[:_+=, ])", text):
-        while len(part) > room:
-            lines[-1:] = [lines[-1], part[:room]] if lines[-1] else [part[:room]]
-            part = part[room:]
-        if len(lines[-1]) + len(part) > room:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
 
 
 # ------------------------------------------------------------------------------------------------ styles
@@ -360,7 +281,7 @@ def _csv(table: Table) -> str:
     metrics = list(dict.fromkeys(name for s in table.sections for name in s.metrics))
     common = list(table.sections[0].heading) if table.sections else []
     ends = ["headline", "low", "high", "ceiling", "difference", "difference_low", "difference_high", "p", "p_holm"]
-    fixed = ["rank", "tier", "about", "seeds", "scored", "asked", "cells"]
+    fixed = ["rank", "rank_low", "rank_high", "tier", "about", "seeds", "scored", "asked", "cells"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     groups = list(dict.fromkeys((s.by, name) for s in table.sections for name in s.groups))
@@ -375,7 +296,13 @@ def _csv(table: Table) -> str:
             line += [row["metrics"].get(name, {}).get("value") for name in metrics]
             line += [headline, value["low"], value["high"], row["ceiling"]]
             line += [difference.get(name) for name in ("value", "low", "high", "p", "p_holm")]
-            line += [row["rank"], row["tier"], row["about"], " ".join(map(str, row["seeds"]))]
+            line += [
+                row["rank"],
+                *(row["rank_interval"] or {"low": None, "high": None}).values(),
+                row["tier"],
+                row["about"],
+                " ".join(map(str, row["seeds"])),
+            ]
             line += [row["samples"]["scored"], row["samples"]["asked"], " ".join(row["cells"])]
             for _, name in groups:
                 entry = row["groups"].get(name, {})

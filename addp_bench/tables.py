@@ -12,10 +12,11 @@ import numpy as np
 from addp_bench.axes import axes_of
 from addp_bench.breakdown import broken_down, groups_of, number, silent
 from addp_bench.errors import BadData, BadRequest, NothingSelected, unknown
+from addp_bench.grid import SEPARATED
 from addp_bench.protocol_cards import told
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, SEPARATED, Section, Table, render
+from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Section, Table, render
 from addp_bench.selection import Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
 from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, only
@@ -45,11 +46,11 @@ def leaderboard(
     by: an attribute of the samples (level, kind, ...), whose values become the columns; of: the metric they show, the
     headline by default. ceiling: show what the truth itself scores, drawn as each row draws it.
 
-    A row is a plain mapping: rank and tier (None where it cannot be ranked) · choices, axis -> text · marks · cells,
-    seeds, missing_seeds · metrics, id -> value, and low and high for the headline · difference from the reference
-    (value, low, high, p, p_holm, about) or None · reference, whether it is that row · ceiling, of the headline, or
-    None · about, "method" or "checkpoint" · samples, asked and scored · deviates, what is not as the protocol's card
-    asks · problem, why it is not ranked · extra · groups, see `breakdown.broken_down`.
+    A row is a plain mapping: rank, rank_interval (low, high) and tier (None where it cannot be ranked) · choices, axis
+    -> text · marks · cells, seeds, missing_seeds · metrics, id -> value, and low and high for the headline · difference
+    from the reference (value, low, high, p, p_holm, about) or None · reference, whether it is that row · ceiling, of
+    the headline, or None · about, "method" or "checkpoint" · samples, asked and scored · deviates, what is not as the
+    protocol's card asks · problem, why it is not ranked · extra · groups, see `breakdown.broken_down`.
 
     Raises NothingSelected when no record, or no row for the reference, is left; UnknownName for a field, an attribute
     or a metric; BadRequest for a reference that fits several rows of a section.
@@ -85,7 +86,8 @@ def _break_down(drafts: Sequence[_Draft], by: str, of: str) -> None:
 
 @dataclass(eq=False)
 class _Judged:
-    """A row on its way into a section. interval: where the metric can be resampled. rank, tier: where it competes."""
+    """A row on its way into a section. interval: where the metric can be resampled. rank, ranks (the first and the
+    last that it may have), tier: where it competes."""
 
     row: Row
     runs: Runs | None = None
@@ -93,6 +95,7 @@ class _Judged:
     restricted: bool = False  # judged on fewer samples than it was scored on, to be comparable
     interval: Interval | None = None
     rank: int | None = None
+    ranks: tuple[int, int] | None = None
     tier: int | None = None
     difference: tuple[Difference, float] | None = None
     reference: bool = False
@@ -141,8 +144,9 @@ class _Draft:
             usable[k].rank = place + 1
         if self.metric is not None and usable:
             self.panel = Panel(self.metric, [j.runs for j in usable if j.runs], resamples=resamples)
-            for k, (judged, tier) in enumerate(zip(usable, self.panel.tiers(competing))):
-                judged.interval, judged.tier = self.panel.interval(k), tier
+            placed = zip(usable, self.panel.tiers(competing), self.panel.ranks(competing))
+            for k, (judged, tier, ranks) in enumerate(placed):
+                judged.interval, judged.tier, judged.ranks = self.panel.interval(k), tier, ranks
         return usable
 
     def _restrict(self, usable: Sequence[_Judged]) -> None:
@@ -246,6 +250,7 @@ class _Draft:
         marks = (not row.trained) * NOT_TRAINED + bool(row.uses_truth) * SEES_TRUTH + bool(judged.problem) * INCOMPLETE
         return {
             "rank": judged.rank,
+            "rank_interval": dict(zip(("low", "high"), judged.ranks)) if judged.ranks else None,
             "tier": judged.tier,
             "choices": choices,
             "marks": marks,
@@ -315,7 +320,10 @@ class _Draft:
         elif any(row["tier"] for row in rows):
             several = ", with a t interval over seeds" if any(len(row["seeds"]) > 1 for row in rows) else ""
             resampled = f"[95 %]: {self.panel.resamples} resamples of {self.panel.clusters} images{several}."
-            tier = "A tier holds the rows not separated from its best at 5 % (paired, Holm-corrected)."
+            tier = (
+                "A tier holds the rows not separated from its best at 5 % (paired, Holm-corrected); the interval of a "
+                "rank leaves out the ranks that its comparisons with all other rows rule out, likewise."
+            )
             notes += self._notes_on_groups(resampled, rows) if self.groups else [f"{resampled} {tier}"]
         if any(row["difference"] for row in rows) and not self.groups:
             notes.append("Differences are paired by sample; p is two-sided and Holm-corrected over the rows.")

@@ -1,17 +1,9 @@
 """Which differences are real: intervals, paired comparisons and tiers, from sufficient statistics alone.
 
 Images are resampled as wholes (clusters), because expressions of one photograph are not independent. All runs of a
-panel are resampled alike, so their differences are paired. Several seeds and the images are two crossed samples
-(Obuchowski and Rockette, 1995, where seeds are readers), and the variance of a mean over n seeds is taken as
-
-    s^2 / n  +  c      s^2: variance between seeds on the same images; c: bootstrap covariance of two seeds, 0 at least
-
-What a seed does at single images is in s^2 already and is no part of c; a bootstrap variance of the mean would count it
-twice. The interval is Student's t. Its degrees of freedom are the harmonic mean of those of both parts, weighted by
-their shares of the variance: Satterthwaite's squared shares let an s^2 that is small by chance pass for well known,
-which costs up to three points of coverage at three seeds. (Between two rows that are not paired by seed, the variances
-of seeds are joined as Welch does.) Fewer than three seeds speak of checkpoints, not of a method. What all this covers
-is simulated by benchmarks/intervals.py.
+panel are resampled alike, so their differences are paired. How seeds and images make one interval is said in
+`variances`. Fewer than three seeds speak of checkpoints, not of a method. What all this covers is simulated by
+benchmarks/intervals.py.
 """
 
 from __future__ import annotations
@@ -22,13 +14,14 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from addp_bench.errors import BadOption, NothingSelected
 from addp_bench.metrics import OfSums
+from addp_bench.pairs import Spread
 from addp_bench.protocols import Metric
 from addp_bench.randomness import numpy_generator
 from addp_bench.statistics import Statistics
+from addp_bench.variances import Estimate, Variance
 
 RESAMPLES = 5000
 LEVEL = 0.95
@@ -72,31 +65,6 @@ class Difference(Interval):
 
     p: float
     about: Literal["method", "checkpoint"]
-
-
-@dataclass(frozen=True)
-class Variance:
-    """What a mean over seeds, or a difference of two, varies by, in the metric's stored unit squared.
-
-    seeds: from seed to seed on the same images, s^2 / n; 0 for one seed, which cannot tell. both: the part of it that
-    lies at single images, and would vanish with many. images: what all seeds have in common there. freedoms: degrees of
-    freedom of the first and of the last.
-    """
-
-    seeds: float
-    both: float
-    images: float
-    freedoms: tuple[float, float]
-
-    @property
-    def total(self) -> float:
-        return self.seeds + self.images
-
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom of the total."""
-        parts = zip((self.seeds, self.images), self.freedoms)
-        return self.total / sum(v / f for v, f in parts if v) if self.total else 1.0
 
 
 class Panel:
@@ -165,6 +133,46 @@ class Panel:
             left = [k for k in others if tier[k] is None]
         return tier
 
+    def ranks(self, among: Sequence[int] | None = None, alpha: float = 1 - LEVEL) -> list[tuple[int, int] | None]:
+        """The first and the last rank, 1 the best, that each row may have; None for rows that are not `among` those
+        ranked (all of them by default).
+
+        Every row is tested against every other, Holm-corrected over the tests that it takes part in. Its rank lies
+        between 1 + the better rows and K - the worse rows that it is separated from, with at least 1 - alpha, ties and
+        all (the marginal sets of Mogstad, Romano, Shaikh and Wilhelm, 2024). Percentiles of the rank over resamples
+        would be narrower, and wrong where rows are close: a resample adds noise to a table that has noise already.
+        """
+        placed = np.arange(len(self.rows)) if among is None else np.asarray(among, np.int64)
+        better = 1 if self.metric.higher_is_better else -1
+        values = better * self.means[placed]
+        resampled = [self._resampled[:, self._of_row[k]] for k in placed]
+        tested = Spread(resampled, [self._values[k] for k in placed], self.clusters).p(values)
+        ranks: list[tuple[int, int] | None] = [None] * len(self.rows)
+        for at, k in enumerate(placed):
+            others = np.delete(np.arange(len(placed)), at)
+            apart = values[others[np.array(holm(tested[at, others])) <= alpha]]
+            ranks[k] = 1 + int((apart > values[at]).sum()), len(placed) - int((apart < values[at]).sum())
+        return ranks
+
+    def contrast(self, weights: Sequence[float], level: float = LEVEL) -> Difference:
+        """The sum of weights (K,) x rows, which add up to 0, with its interval and p, as for a difference.
+
+        Paired by sample, and by seed: the rows that count have the same seeds (ValueError).
+        """
+        parts = [int(k) for k in np.flatnonzero(weights)]
+        if len({tuple(sorted(self._values[k])) for k in parts}) > 1:
+            raise ValueError("a contrast needs rows of the same seeds")
+        seeds = list(self._values[parts[0]])
+        values = np.zeros(len(seeds))
+        resampled = np.zeros((self.resamples, len(seeds)))
+        for k in parts:
+            at = [list(self._values[k]).index(seed) for seed in seeds]
+            values += weights[k] * np.array([self._values[k][seed] for seed in seeds])
+            resampled += weights[k] * self._resampled[:, self._of_row[k]][:, at]
+        found = Estimate([values], [resampled], self.clusters)
+        about = min((self.rows[k].about for k in parts), key=("checkpoint", "method").index)
+        return Difference(*self._basis(found, parts, level), p=found.p, about=about)
+
     @cached_property
     def _resampled(self) -> np.ndarray:
         """(R, M): each run in each resample."""
@@ -174,77 +182,25 @@ class Panel:
             values[start : start + _BLOCK] = self._resampled_value(counts)
         return values
 
-    def _estimate(self, rows: Sequence[int]) -> _Estimate:
+    def _estimate(self, rows: Sequence[int]) -> Estimate:
         """A row, or the first of two minus the second: seed by seed where they have the same."""
         values = [np.array(list(self._values[k].values())) for k in rows]
         resampled = [self._resampled[:, self._of_row[k]] for k in rows]
         if len(rows) == 1 or self._values[rows[0]].keys() != self._values[rows[1]].keys():
-            return _Estimate(values, resampled, self.clusters)
-        return _Estimate([values[0] - values[1]], [resampled[0] - resampled[1]], self.clusters)
+            return Estimate(values, resampled, self.clusters)
+        return Estimate([values[0] - values[1]], [resampled[0] - resampled[1]], self.clusters)
 
     def _interval(self, rows: Sequence[int], level: float) -> tuple[float, float, float, float, int, int, int, int]:
-        found = self._estimate(rows)
+        return self._basis(self._estimate(rows), rows, level)
+
+    def _basis(
+        self, found: Estimate, rows: Sequence[int], level: float
+    ) -> tuple[float, float, float, float, int, int, int, int]:
         seeds = min(len(self.rows[k].by_seed) for k in rows)
-        basis = (level, seeds, self.samples, self.clusters, len(found.resampled))
-        return (found.value, *found.ends(level), *basis)
+        return (found.value, *found.ends(level), level, seeds, self.samples, self.clusters, len(found.resampled))
 
     def _p(self, row: int, reference: int) -> float:
         return self._estimate([row, reference]).p
-
-
-class _Estimate:
-    """A number, and how sure it is. values: parts, of which the second is subtracted, of (n,) seeds; resampled: the
-    same in R resamples, (R, n)."""
-
-    def __init__(self, values: Sequence[np.ndarray], resampled: Sequence[np.ndarray], clusters: int) -> None:
-        self.values, self.clusters = values, clusters
-        self.value = float(np.subtract.reduce([part.mean() for part in values]))
-        whole = np.subtract.reduce([part.mean(axis=1) for part in resampled])
-        usable = ~np.isnan(whole)
-        self.resampled = whole if usable.all() else whole[usable]  # (R,)
-        self.parts = resampled if usable.all() else [part[usable] for part in resampled]
-        self.known = len(self.resampled) > 1 and clusters > 1
-        self.several = any(len(part) > 1 for part in values)
-
-    @cached_property
-    def variance(self) -> Variance:
-        """What it varies by, and why."""
-        several = [(part, again) for part, again in zip(self.values, self.parts) if len(part) > 1]
-        of_seeds = [(float(part.var(ddof=1)) / len(part), len(part) - 1) for part, _ in several]
-        there = [np.var(again - again.mean(axis=1, keepdims=True), axis=0).mean() for _, again in several]
-        both = sum(float(v) / (len(part) - 1) for v, (part, _) in zip(there, several))
-        seeds = sum(v for v, _ in of_seeds)
-        # of two rows that are not paired by seed: Welch (1947)
-        welch = seeds**2 / sum(v * v / n for v, n in of_seeds) if seeds else 1.0
-        images = max(0.0, float(self.resampled.var()) - both)
-        return Variance(seeds, min(both, seeds), images, (welch, max(1, self.clusters - 1)))
-
-    def ends(self, level: float) -> tuple[float, float]:
-        """Its interval."""
-        if not self.known:
-            return np.nan, np.nan
-        if self.several:
-            half = float(special.stdtrit(self.variance.freedom, (1 + level) / 2)) * self.variance.total**0.5
-            return self.value - half, self.value + half
-        low, high = np.quantile(self.resampled, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
-
-    @property
-    def p(self) -> float:
-        """Two-sided, that it is 0."""
-        if not self.known:
-            return float("nan")
-        error = self.variance.total**0.5
-        if error == 0:  # runs that differ by the same in every resample
-            return float(self.value == 0)
-        if self.several:
-            return 2 * float(special.stdtr(self.variance.freedom, -abs(self.value) / error))
-        count = len(self.resampled)
-        beyond = int(min(np.count_nonzero(self.resampled <= 0), np.count_nonzero(self.resampled >= 0)))
-        if beyond:
-            return min(1.0, 2 * (beyond + 1) / (count + 1))
-        # past the resolution of the resamples, which a Holm correction over hundreds of rows would need
-        return min(2 / (count + 1), 2 * float(special.ndtr(-abs(self.value) / error)))
 
 
 def about(seeds: int, trained: bool) -> Literal["method", "checkpoint"]:

@@ -9,7 +9,8 @@ from scipy import stats
 from addp_bench.metrics import MeanOf
 from addp_bench.power import detectable, images_needed, seeds_needed, with_images, with_seeds
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Runs, Variance, difference
+from addp_bench.uncertainty import Runs, difference
+from addp_bench.variances import Variance
 
 MANY = 1e9  # degrees of freedom at which t is normal
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from results import record
 
-from addp_bench.rendering import broken, render
+from addp_bench.grid import broken
+from addp_bench.rendering import render
 from addp_bench.tables import leaderboard
 
 

@@ -57,10 +57,11 @@ def test_the_interval_of_several_seeds_by_hand():
     x = crossed(4)
     found = Panel(MEAN, [runs(x)], resamples=20_000).interval(0)
     seeds, images = between(x), covariance(x)
-    freedom = (seeds + images) / (seeds / 3 + images / (C - 1))
-    half = stats.t.ppf(0.975, freedom) * (seeds + images) ** 0.5
+    half = (found.high - found.low) / 2
+    t = half / (seeds + images) ** 0.5
+    outside = 2 * (seeds * stats.t.sf(t, 3) + images * stats.t.sf(t, C - 1)) / (seeds + images)
     assert found.value == pytest.approx(x.mean())
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.02)
+    assert outside == pytest.approx(0.05, rel=0.08)  # of 20 000 resamples
     assert found.value == pytest.approx((found.high + found.low) / 2)
 
 
@@ -71,9 +72,9 @@ def test_rows_of_the_same_seeds_differ_by_the_differences_of_their_runs():
     found, d = panel.variance(0, 1), x - y
     assert found.seeds == pytest.approx(between(d))
     assert found.images == pytest.approx(covariance(d), rel=0.07)
-    assert panel.difference(0, 1).p == pytest.approx(
-        2 * stats.t.sf(abs(d.mean()) / found.total**0.5, found.freedom), rel=1e-6
-    )
+    t = abs(d.mean()) / found.total**0.5
+    both = found.seeds * stats.t.sf(t, 2) + found.images * stats.t.sf(t, C - 1)
+    assert panel.difference(0, 1).p == pytest.approx(2 * both / found.total, rel=1e-6)
 
 
 def test_rows_of_other_seeds_are_paired_by_image_alone():

@@ -195,6 +195,23 @@ def test_rows_that_cannot_be_told_apart_share_a_tier(runs):
     assert [(r["rank"], r["tier"]) for r in rows(cells)] == [(1, 1), (2, 1), (3, 2)]
 
 
+def test_every_ranked_row_says_which_ranks_it_may_have(runs):
+    cells = [record(runs, scores(shift), weights=f"w{k}") for k, shift in enumerate((0, 0.1, 0.1005))]
+    cells.append(record(runs, np.ones(200), trained=False, model="truth", result_uses_truth=["model"]))
+    table = leaderboard(cells)
+    spans = [row["rank_interval"] for row in table.sections[0].rows]
+    assert spans == [None, {"low": 1, "high": 2}, {"low": 1, "high": 2}, {"low": 3, "high": 3}]
+    first = [line.split("  ")[0] for line in render(table, "table").splitlines() if " tiny" in line]
+    assert first == ["1 [1, 2]", "2 [1, 2]", "3"]
+    lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    assert [(line["rank"], line["rank_low"], line["rank_high"]) for line in lines] == [
+        ("", "", ""),
+        ("1", "1", "2"),
+        ("2", "1", "2"),
+        ("3", "3", "3"),
+    ]
+
+
 def test_differences_from_a_reference_are_paired_and_corrected(runs):
     cells = [record(runs, scores(shift), weights=f"w{k}") for k, shift in enumerate((0.0, 0.012, 0.1))]
     found = {r["choices"]["weights"]: r for r in rows(cells, reference=["weights=w0"])}

@@ -12,6 +12,7 @@ from addp_bench.errors import BadOption, NothingSelected
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums
 from addp_bench.statistics import Statistics
 from addp_bench.uncertainty import Panel, Runs, difference, holm, interval, resample_counts
+from addp_bench.variances import quantile, tails
 
 MEAN = MeanOf(id="miou", label="mIoU", column="x")
 OIOU = RatioOfSums(id="oiou", label="oIoU", numerator="i", denominator="u")
@@ -232,9 +233,30 @@ def test_seeds_and_images_add_their_variances():
     runs = Runs({seed: run(image + shift) for seed, shift in enumerate((-0.1, 0.0, 0.1))})
     found = interval(MEAN, runs, resamples=20_000)
     seeds, images = 0.01 / 3, image.var() / 500  # s^2 / n by hand; variance of a mean of 500
-    freedom = 1 / (seeds / (seeds + images) / 2 + images / (seeds + images) / 499)
-    half = stats.t.ppf(0.975, freedom) * (seeds + images) ** 0.5
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.02)
+    half = (found.high - found.low) / 2
+    t = half / (seeds + images) ** 0.5
+    outside = 2 * (seeds * stats.t.sf(t, 2) + images * stats.t.sf(t, 499)) / (seeds + images)
+    assert outside == pytest.approx(0.05, rel=0.03)
+    assert stats.t.ppf(0.975, 499) < t < stats.t.ppf(0.975, 2)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.5])
+@pytest.mark.parametrize("alpha", [0.05, 0.005])
+def test_three_seeds_are_not_too_sure_at_any_level_that_a_correction_asks_for(share, alpha):
+    """A true difference of 0, `share` of whose variance is due to images: how often p is at most alpha, of 200 000.
+    Degrees of freedom of the sum (Satterthwaite) would be 2 to 5 times as often wrong at 0.005."""
+    rng = np.random.default_rng(0)
+    between = (1 - share) * rng.chisquare(2, 200_000) / 2
+    distance = np.abs(rng.normal(size=200_000)) / np.sqrt(between + share)
+    part = between / (between + share)
+    p = tails(distance, ((part, 2), (1 - part, 499)))
+    assert 0.3 * alpha < (p <= alpha).mean() < 1.1 * alpha
+    k = rng.integers(200_000)
+    edge = quantile(1 - alpha, ((part[k], 2), (1 - part[k], 499)))
+    assert tails(edge, ((part[k], 2), (1 - part[k], 499))) == pytest.approx(alpha)
+    freedom = (between + share) ** 2 / (between**2 / 2 + share**2 / 499)
+    if share < 0.5 and alpha < 0.05:
+        assert (2 * stats.t.sf(distance, freedom) <= alpha).mean() > 2 * alpha
 
 
 def test_equal_seeds_are_paired_and_others_are_not():

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import math
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from addp_bench import sheets
 from addp_bench.errors import unknown
-from addp_bench.grid import SEPARATED, Column, narrowed
+from addp_bench.grid import SEPARATED, Column
+from addp_bench.sheets import NOTHING, Sheet
 
-NOTHING = "–"
 NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE = "°", "‡", "*", "!"
 
 
@@ -58,7 +57,7 @@ def render(table: Table, style: str, width: int | None = None) -> str:
     """
     if style not in _STYLES:
         raise unknown("style of table", style, _STYLES)
-    return _table(table, width) if style == "table" else _STYLES[style](table)
+    return sheets.table(_sheets(table), width) if style == "table" else _STYLES[style](table)
 
 
 def points(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -203,76 +202,12 @@ def _same(section: Section) -> list[str]:
 # ------------------------------------------------------------------------------------------------ styles
 
 
-def _tabulated(table: Table, style: str, title: Callable[[str], str], note: Callable[[str], str]) -> str:
-    blocks = []
-    for section in table.sections:
-        body = _body(_grid(section, table.extra), style)
-        notes = [note(line) for line in (*_same(section), *section.notes)]
-        blocks.append("\n".join([title(_title(section)), "", body, *([""] if notes else []), *notes]))
-    return "\n\n\n".join(blocks)
-
-
-def _body(columns: Sequence[Column], style: str) -> str:
-    from tabulate import tabulate
-
-    grid = [list(cells) for cells in zip(*(column.cells for column in columns))]
-    return tabulate(grid, [column.header for column in columns], style, disable_numparse=True)
-
-
-def _table(table: Table, width: int | None = None) -> str:
-    if width is None:
-        return _tabulated(table, "simple", str, lambda line: f"  {line}")
-    blocks = []
-    for section in table.sections:
-        columns, hidden = narrowed(_grid(section, table.extra), width)
-        notes = [*_same(section), *section.notes]
-        if hidden:
-            notes.append(f"Left out to fit {width} characters: {', '.join(hidden)}. --format csv and json hold all.")
-        wrapped = [textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    ") for line in notes]
-        title = textwrap.fill(_title(section), width)
-        blocks.append("\n".join([title, "", _body(columns, "simple"), *([""] if notes else []), *wrapped]))
-    return "\n\n\n".join(blocks)
-
-
-def _markdown(table: Table) -> str:
-    escaped = _escaped(table, lambda text: text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;"))
-    return _tabulated(escaped, "pipe", lambda text: f"### {text}", lambda line: f"- {line.replace('* ', '&ast; ')}")
-
-
-def _latex(table: Table) -> str:
-    # tabulate escapes cells itself, but knows no arrows
-    body = _tabulated(table, "latex_booktabs", lambda text: f"% {text}", lambda line: f"% {line}")
-    for sign, command in (
-        ("↑", r"$\uparrow$"),
-        ("↓", r"$\downarrow$"),
-        (NOTHING, "--"),
-        ("‡", r"$\ddagger$"),
-        ("†", r"$\dagger$"),
-    ):
-        body = body.replace(sign, command)
-    return body.replace("°", r"$^\circ$").replace("…", r"\ldots")
+def _sheets(table: Table) -> list[Sheet]:
+    return [Sheet(_title(s), _grid(s, table.extra), [*_same(s), *s.notes]) for s in table.sections]
 
 
 def _html(table: Table) -> str:
-    return _tabulated(  # tabulate escapes cells itself
-        table,
-        "html",
-        lambda text: f"<h3>{html.escape(text)}</h3>",
-        lambda line: f"<p>{html.escape(line)}</p>",
-    )
-
-
-def _escaped(table: Table, escape: Callable[[str], str]) -> Table:
-    def choices(row: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {
-            **row,
-            "choices": {axis: escape(text) for axis, text in row["choices"].items()},
-            "extra": {name: escape(text) for name, text in row["extra"].items()},
-        }
-
-    return Table(
-        [Section(**{**vars(s), "rows": [choices(row) for row in s.rows]}) for s in table.sections], table.extra
-    )
+    return sheets.page(_sheets(table))
 
 
 def _csv(table: Table) -> str:
@@ -317,9 +252,9 @@ def _json(table: Table) -> str:
 
 
 _STYLES: Mapping[str, Callable[[Table], str]] = {
-    "table": _table,
-    "markdown": _markdown,
-    "latex": _latex,
+    "table": lambda table: sheets.table(_sheets(table)),
+    "markdown": lambda table: sheets.markdown(_sheets(table)),
+    "latex": lambda table: sheets.latex(_sheets(table)),
     "html": _html,
     "csv": _csv,
     "json": _json,

@@ -40,6 +40,7 @@ COMMANDS = {
     "Results": {
         "leaderboard": Listed("addp_bench.cli.looking:leaderboard", "Results as a table, with intervals and tiers."),
         "compare": Listed("addp_bench.cli.comparing:compare", "Whether one row beats another, and on which samples."),
+        "effects": Listed("addp_bench.cli.attributing:effects", "What each choice does, over a grid of rows."),
         "view": Listed("addp_bench.cli.looking:view", "Curves, pictures and failures of one cell."),
         "why": Listed("addp_bench.cli.explaining:why", "Why a cell is not the one that was done before."),
     },

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
@@ -268,9 +265,7 @@ def _notes(
 
 def render(found: Sequence[Attribution], style: str, width: int | None = None) -> str:
     """Effects as text. style and width as in `rendering.render`. Raises UnknownName for another style."""
-    if style not in _STYLES:
-        raise unknown("style of table", style, _STYLES)
-    return sheets.table(_sheets(found), width) if style == "table" else _STYLES[style](found)
+    return sheets.written(style, lambda: _sheets(found), lambda: _lines(found), lambda: _plain(found), width)
 
 
 def _sheets(found: Sequence[Attribution]) -> list[sheets.Sheet]:
@@ -306,31 +301,17 @@ def _sheets(found: Sequence[Attribution]) -> list[sheets.Sheet]:
     return made
 
 
-def _csv(found: Sequence[Attribution]) -> str:
-    """One line for each effect, then for each share, numbers as stored."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+def _lines(found: Sequence[Attribution]) -> list[list[Any]]:
+    """Of a CSV: one for each effect, then for each share, numbers as stored."""
     ends = ["value", "low", "high", "p", "p_holm", "about"]
     heading = list(found[0].heading)
-    writer.writerow([*heading, "metric", "factors", "of", *ends, "share"])
+    lines: list[list[Any]] = [[*heading, "metric", "factors", "of", *ends, "share"]]
     for one in found:
         common = [*(one.heading[name] for name in heading), one.metric["id"]]
-        for row in one.effects:
-            writer.writerow([*common, " × ".join(row["factors"]), row["of"], *(row[end] for end in ends), ""])
-        for name, share in one.shares.items():
-            writer.writerow([*common, name, "share of the variance", *([""] * len(ends)), share])
-    return out.getvalue().rstrip("\n")
+        lines += [[*common, " × ".join(row["factors"]), row["of"], *(row[e] for e in ends), ""] for row in one.effects]
+        lines += [[*common, n, "share of the variance", *("" for _ in ends), share] for n, share in one.shares.items()]
+    return lines
 
 
-def _json(found: Sequence[Attribution]) -> str:
-    return json.dumps({"sections": [asdict(one) for one in found]}, indent=1, allow_nan=False, ensure_ascii=False)
-
-
-_STYLES: Mapping[str, Callable[[Sequence[Attribution]], str]] = {
-    "table": lambda found: sheets.table(_sheets(found)),
-    "markdown": lambda found: sheets.markdown(_sheets(found)),
-    "latex": lambda found: sheets.latex(_sheets(found)),
-    "html": lambda found: sheets.page(_sheets(found)),
-    "csv": _csv,
-    "json": _json,
-}
+def _plain(found: Sequence[Attribution]) -> dict[str, Any]:
+    return {"sections": [asdict(one) for one in found]}

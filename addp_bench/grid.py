@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 
 SEPARATED = "†"  # marks a difference that is separated from 0
 _DROPPED_FIRST = ("metric", "samples")  # what a narrow terminal loses before anything is squeezed
-_DROPPED_LAST = ("rank", "seeds", "p", "tier")
+_DROPPED_LAST = ("cost", "rank", "seeds", "p", "tier")
 _BETWEEN = _PADDING = 2  # characters that tabulate puts between columns, and adds to the longest line of a header
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a grid, all text. role: rank, tier, axis, headline, group, difference, p, ceiling, metric, seeds,
-    samples, cell or extra; by it a narrow terminal decides what to leave out."""
+    """One column of a grid, all text. role: rank, tier, axis, headline, group, difference, p, ceiling, metric, cost,
+    seeds, samples, cell or extra; by it a narrow terminal decides what to leave out. name: by which it is chosen, the
+    role where it has none of its own."""
 
     role: str
     header: str
     cells: Sequence[str]
+    name: str = ""
 
     @property
     def width(self) -> int:

@@ -26,6 +26,7 @@ def here(device: torch.device) -> dict[str, Any]:
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20) if device.type == "cuda" else None,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {d: _version(d) for d in _DISTRIBUTIONS},

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from addp_bench import sheets
@@ -16,6 +13,14 @@ from addp_bench.grid import SEPARATED, Column
 from addp_bench.sheets import NOTHING, Sheet
 
 NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE = "°", "‡", "*", "!"
+ON_FRONT, UNSURE = "◆", "◇"
+COSTS = {
+    "seconds": "alone [s]",
+    "train_seconds": "train [s]",
+    "evaluate_seconds": "evaluate [s]",
+    "memory_mb": "memory [MB]",
+    "gpu_memory_mb": "GPU memory [MB]",
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Section:
     axes: those in which rows differ, in order. metrics: id -> label, unit and direction, the headline first.
     rows: see `tables.leaderboard`. notes: what a reader must know, one sentence each. by, of, groups: in a table by
     parts of the data the attribute, the metric, and how many samples have each value; else empty. ceiling: whether rows
-    show what the truth itself scores.
+    show what the truth itself scores. published: see `published.beside`.
     """
 
     heading: Mapping[str, Any]
@@ -39,14 +44,17 @@ class Section:
     of: str = ""
     groups: Mapping[str, int] = field(default_factory=dict)
     ceiling: bool = False
+    published: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Sections are never ranked against each other. extra: headers of columns that plugins added."""
+    """Sections are never ranked against each other. extra: headers of columns that plugins added. columns: the only
+    ones that are shown beside what tells rows apart, in their order; all where it is empty."""
 
     sections: Sequence[Section]
     extra: Sequence[str] = field(default_factory=tuple)
+    columns: Sequence[str] = ()
 
 
 def render(table: Table, style: str, width: int | None = None) -> str:
@@ -55,9 +63,7 @@ def render(table: Table, style: str, width: int | None = None) -> str:
     width: characters of the terminal, which the style table tries to keep within: it leaves out what is wanted least,
     and says what. None where a line may be as long as it has to be.
     """
-    if style not in _STYLES:
-        raise unknown("style of table", style, _STYLES)
-    return sheets.table(_sheets(table), width) if style == "table" else _STYLES[style](table)
+    return sheets.written(style, lambda: _sheets(table), lambda: _lines(table), lambda: asdict(table), width)
 
 
 def points(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -102,7 +108,7 @@ def _grid(section: Section, extra: Sequence[str]) -> list[Column]:
     columns.append(Column("samples", "N", [_samples(row) for row in rows]))
     cells = [row["cells"][0] + ("…" if len(row["cells"]) > 1 else "") for row in rows]
     columns.append(Column("cell", "cell", cells))
-    return columns + [Column("extra", name, [row["extra"].get(name, "") for row in rows]) for name in extra]
+    return columns + [Column("extra", name, [row["extra"].get(name, "") for row in rows], name) for name in extra]
 
 
 def _overall(section: Section) -> list[Column]:
@@ -110,7 +116,7 @@ def _overall(section: Section) -> list[Column]:
     rows, (headline, *others) = section.rows, section.metrics
     unit = section.metrics[headline]["unit"]
     said = [with_interval(row["metrics"][headline], unit) for row in rows]
-    columns = [Column("headline", _arrow(section.metrics[headline]) + " [95 %]", said)]
+    columns = [Column("headline", _arrow(section.metrics[headline]) + " [95 %]", said, headline)]
     if any(row["difference"] for row in rows):
         differences, p = zip(*(_difference(row, unit) for row in rows))
         columns += [Column("difference", "difference [95 %]", differences), Column("p", "p", p)]
@@ -120,7 +126,18 @@ def _overall(section: Section) -> list[Column]:
     for name in others:
         if any(row["metrics"][name]["value"] is not None for row in rows):
             said = [points(row["metrics"][name]["value"], section.metrics[name]["unit"]) for row in rows]
-            columns.append(Column("metric", _arrow(section.metrics[name]), said))
+            columns.append(Column("metric", _arrow(section.metrics[name]), said, name))
+    return columns + (_costs(rows) if "cost" in rows[0] else [])
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    marks = {"front": ON_FRONT, "unsure": UNSURE}
+    columns = [Column("cost", "Pareto", [marks.get(row["pareto"], "") for row in rows], "pareto")]
+    for name, header in COSTS.items():
+        values = [row["cost"][name] for row in rows]
+        if any(value is not None for value in values):
+            said = [NOTHING if v is None else f"{v:.0f}" if v >= 10 else f"{v:.2g}" for v in values]
+            columns.append(Column("cost", header, said, name))
     return columns
 
 
@@ -202,26 +219,64 @@ def _same(section: Section) -> list[str]:
 # ------------------------------------------------------------------------------------------------ styles
 
 
+def chosen(table: Table, names: Sequence[str]) -> Table:
+    """The table with only these columns beside what tells rows apart. Raises UnknownName for one that it lacks."""
+    known = {c.name or c.role for s in table.sections for c in _grid(s, table.extra) if c.role != "axis"}
+    for name in names:
+        if name not in known:
+            raise unknown("column of this table", name, known, "Costs need --cost, a difference needs --reference.")
+    return replace(table, columns=tuple(names))
+
+
+def _shown(section: Section, table: Table) -> list[Column]:
+    columns = _grid(section, table.extra)
+    if not table.columns:
+        return columns
+    named = {column.name or column.role: column for column in columns}
+    told_by = [column for column in columns if column.role == "axis"]
+    return told_by + [named[name] for name in table.columns if name in named]
+
+
 def _sheets(table: Table) -> list[Sheet]:
-    return [Sheet(_title(s), _grid(s, table.extra), [*_same(s), *s.notes]) for s in table.sections]
+    made = []
+    for section in table.sections:
+        made.append(Sheet(_title(section), _shown(section, table), [*_same(section), *section.notes]))
+        if section.published:
+            made.append(_published(section))
+    return made
 
 
-def _html(table: Table) -> str:
-    return sheets.page(_sheets(table))
+def _published(section: Section) -> Sheet:
+    """What others published of the same task, dataset and split."""
+    rows = section.published
+    columns = [Column("axis", "published", [row["method"] for row in rows])]
+    for name, metric in section.metrics.items():
+        if any(name in row["metrics"] for row in rows):
+            said = [points(row["metrics"].get(name), metric["unit"]) for row in rows]
+            columns.append(Column("headline", _arrow(metric), said, name))
+    marks = [row["protocol"] + INCOMPLETE * (not row["same_protocol"]) for row in rows]
+    columns += [Column("extra", "protocol", marks), Column("extra", "source", [row["source"] for row in rows])]
+    if any(row["notes"] for row in rows):
+        columns.append(Column("extra", "notes", [row["notes"] for row in rows]))
+    notes = ["Numbers of others, as their source prints them: not measured here, not ranked, not compared."]
+    if not all(row["same_protocol"] for row in rows):
+        notes.append(f"{INCOMPLETE} judged by another protocol than the table above.")
+    return Sheet(f"Published: {_title(section)}", columns, notes)
 
 
-def _csv(table: Table) -> str:
-    """One line for each row of every section, numbers as stored."""
+def _lines(table: Table) -> list[list[Any]]:
+    """The lines of a CSV: one for each row of every section, numbers as stored; published numbers below them."""
     axes = list(dict.fromkeys(axis for s in table.sections for axis in (*s.axes, *s.same)))
     metrics = list(dict.fromkeys(name for s in table.sections for name in s.metrics))
     common = list(table.sections[0].heading) if table.sections else []
     ends = ["headline", "low", "high", "ceiling", "difference", "difference_low", "difference_high", "p", "p_holm"]
     fixed = ["rank", "rank_low", "rank_high", "tier", "about", "seeds", "scored", "asked", "cells"]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     groups = list(dict.fromkeys((s.by, name) for s in table.sections for name in s.groups))
     by_group = [f"{by}={name}{end}" for by, name in groups for end in ("", " low", " high", " difference", " p_holm")]
-    writer.writerow([*common, *axes, *metrics, *ends, *fixed, *by_group, *table.extra])
+    costs = [*COSTS, "machine", "pareto"] if any("cost" in row for s in table.sections for row in s.rows) else []
+    others = ["method", "source", "notes"] if any(s.published for s in table.sections) else []
+    header = [*common, *axes, *metrics, *ends, *fixed, *by_group, *costs, *table.extra, *others]
+    lines: list[list[Any]] = []
     for section in table.sections:
         for row in section.rows:
             headline = next(iter(section.metrics))
@@ -231,9 +286,11 @@ def _csv(table: Table) -> str:
             line += [row["metrics"].get(name, {}).get("value") for name in metrics]
             line += [headline, value["low"], value["high"], row["ceiling"]]
             line += [difference.get(name) for name in ("value", "low", "high", "p", "p_holm")]
+            span = row["rank_interval"] or {"low": None, "high": None}
             line += [
                 row["rank"],
-                *(row["rank_interval"] or {"low": None, "high": None}).values(),
+                span["low"],
+                span["high"],
                 row["tier"],
                 row["about"],
                 " ".join(map(str, row["seeds"])),
@@ -243,19 +300,36 @@ def _csv(table: Table) -> str:
                 entry = row["groups"].get(name, {})
                 line += [entry.get(end) for end in ("value", "low", "high")]
                 line += [(entry.get("difference") or {}).get(end) for end in ("value", "p_holm")]
-            writer.writerow([*line, *(row["extra"].get(name, "") for name in table.extra)])
-    return out.getvalue().rstrip("\n")
+            line += [{**row["cost"], "pareto": row["pareto"]}[name] for name in costs]
+            lines.append([*line, *(row["extra"].get(name, "") for name in table.extra), *("" for _ in others)])
+    for section in table.sections:
+        for row in section.published:
+            heading = {name: section.heading[name] for name in ("task", "dataset", "split")}
+            said = {
+                **heading,
+                **{name: row[name] for name in ("protocol", "method", "source", "notes")},
+                **row["metrics"],
+            }
+            lines.append([said.get(name, "") for name in header])
+    kept = [k for k, name in enumerate(header) if name in (*common, *axes, *others) or _wanted(name, table)]
+    return [[line[k] for k in kept] for line in [header, *lines]]
 
 
-def _json(table: Table) -> str:
-    return json.dumps(asdict(table), indent=1, allow_nan=False, ensure_ascii=False)
-
-
-_STYLES: Mapping[str, Callable[[Table], str]] = {
-    "table": lambda table: sheets.table(_sheets(table)),
-    "markdown": lambda table: sheets.markdown(_sheets(table)),
-    "latex": lambda table: sheets.latex(_sheets(table)),
-    "html": _html,
-    "csv": _csv,
-    "json": _json,
+_CSV_OF = {  # columns of a CSV by the column that holds them elsewhere
+    **dict.fromkeys(("rank_low", "rank_high"), "rank"),
+    **dict.fromkeys(("difference_low", "difference_high"), "difference"),
+    **dict.fromkeys(("scored", "asked"), "samples"),
+    "p_holm": "p",
+    "about": "seeds",
+    "cells": "cell",
+    "machine": "pareto",
 }
+
+
+def _wanted(name: str, table: Table) -> bool:
+    """Whether a column of a CSV is among those chosen."""
+    if not table.columns:
+        return True
+    if name in ("headline", "low", "high"):
+        return any(next(iter(s.metrics)) in table.columns for s in table.sections)
+    return _CSV_OF.get(name, name) in table.columns

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
+import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from addp_bench.errors import unknown
 from addp_bench.grid import SEPARATED, Column, narrowed
 
 NOTHING = "–"
@@ -20,6 +25,31 @@ class Sheet:
     title: str
     columns: Sequence[Column]
     notes: Sequence[str] = ()
+
+
+def written(
+    style: str,
+    made: Callable[[], Sequence[Sheet]],
+    lines: Callable[[], Sequence[Sequence[Any]]],
+    plain: Callable[[], Any],
+    width: int | None = None,
+) -> str:
+    """A table in a style: table, markdown, latex or html of `made`, csv of `lines` (the header first), json of `plain`.
+
+    Raises UnknownName for another style.
+    """
+    if style == "table":
+        return table(made(), width)
+    if style == "csv":
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows(lines())
+        return out.getvalue().rstrip("\n")
+    if style == "json":
+        return json.dumps(plain(), indent=1, allow_nan=False, ensure_ascii=False)
+    styles = {"markdown": markdown, "latex": latex, "html": page}
+    if style not in styles:
+        raise unknown("style of table", style, ["table", *styles, "csv", "json"])
+    return styles[style](made())
 
 
 def table(sheets: Sequence[Sheet], width: int | None = None) -> str:

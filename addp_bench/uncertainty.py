@@ -154,7 +154,7 @@ class Panel:
             ranks[k] = 1 + int((apart > values[at]).sum()), len(placed) - int((apart < values[at]).sum())
         return ranks
 
-    def contrast(self, weights: Sequence[float], level: float = LEVEL) -> Difference:
+    def contrast(self, weights: np.ndarray, level: float = LEVEL) -> Difference:
         """The sum of weights (K,) x rows, which add up to 0, with its interval and p, as for a difference.
 
         Paired by sample, and by seed: the rows that count have the same seeds (ValueError).

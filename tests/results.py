@@ -31,9 +31,18 @@ def choice(text: str) -> dict:
 
 
 def record(
-    runs: Path, iou: np.ndarray, *, seed=0, budget="quick", trained=True, asked=None, metrics=METRICS, **result
+    runs: Path,
+    iou: np.ndarray,
+    *,
+    seed=0,
+    budget="quick",
+    trained=True,
+    asked=None,
+    metrics=METRICS,
+    provenance=None,
+    **result,
 ) -> Record:
-    """Write one. Choices are given as `weights="uniform"`; `result_x=...` replaces result["x"]."""
+    """Write one. Choices are given as `weights="uniform"`; `result_x=...` replaces result["x"]. provenance: added."""
     replaced = {k.removeprefix("result_"): v for k, v in result.items() if k.startswith("result_")}
     chosen = {k: v for k, v in result.items() if not k.startswith("result_")}
     if trained:
@@ -60,5 +69,11 @@ def record(
         "timestep_mass": None,
         **replaced,
     }
-    body = {"schema": 1, "cell": key, "id": key[:12], "result": result, "provenance": {"finished": "2026-01-01"}}
+    body = {
+        "schema": 1,
+        "cell": key,
+        "id": key[:12],
+        "result": result,
+        "provenance": {"finished": "2026-01-01", **(provenance or {})},
+    }
     return write(folder_of(runs, key[:12]), body, made)

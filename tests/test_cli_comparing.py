@@ -117,7 +117,7 @@ def test_what_cannot_be_compared_is_said(shell, runs, arguments, code, words):
 
 
 def test_real_records_by_size_and_level(shell):
-    sides = ("weights=uniform,aug=none,target=x0", "weights=perception_stats,aug=linear")
+    sides = ("weights=uniform,aug=none,target=x0,train_steps=1000", "weights=perception_stats,aug=linear")
     code, out, _ = shell("compare", *sides, "--runs", STANDARD, "--by", "size", "--metric", "oiou")
     assert code == 0
     assert "oIoU ↑ by size" in out
@@ -134,7 +134,7 @@ def test_comparing_needs_neither_torch_nor_plugins():
         "try: main(sys.argv[1:])\n"
         "finally: assert not {'torch', 'matplotlib', 'scipy.stats'} & set(sys.modules)"
     )
-    sides = ["weights=uniform,aug=none,target=x0", "weights=perception_stats,aug=linear"]
+    sides = ["weights=uniform,aug=none,target=x0,train_steps=1000", "weights=perception_stats,aug=linear"]
     asked = [sys.executable, "-c", program, "compare", *sides, "--runs", str(STANDARD), "--json"]
     ended = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr

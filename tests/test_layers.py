@@ -62,6 +62,8 @@ LAYERS = (
         "factorial",
         "effects",
         "attribution",
+        "pareto",
+        "published",
         "pairs",
         "variances",
         "uncertainty",

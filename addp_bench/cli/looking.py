@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,16 @@ def show(
 @click.option("--task", multiple=True, metavar="NAME", help="Only these tasks; short for --where task=NAME.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records that meet every such condition.")
 @click.option("--reference", multiple=True, metavar="FIELD=VALUE", help="Compare rows with the one that meets these.")
-@click.option("--sort", metavar="METRIC", help="Order rows by another metric; ranks stay those of the headline.")
+@click.option("--sort", metavar="COLUMN", help="Order rows by another metric or a cost; ranks stay as they are.")
+@click.option("--columns", metavar="A,B,...", help="Only these: metrics, rank, tier, difference, p, seeds, cell, ...")
+@click.option("--cost", is_flag=True, help="Seconds and memory of each row, and which are the best for their cost.")
+@click.option(
+    "--published",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Numbers of others, with their sources, below the tables they fit.",
+)
 @click.option("--group-by", metavar="ATTRIBUTE", help="Columns by what the samples are: level, kind, plural, ...")
 @click.option("--metric", metavar="METRIC", help="With --group-by: the metric shown, instead of the headline.")
 @click.option("--ceiling", is_flag=True, help="Show what the truth itself scores as each row draws it, and the share.")
@@ -145,6 +154,9 @@ def leaderboard(
     where: Sequence[str],
     reference: Sequence[str],
     sort: str | None,
+    columns: str | None,
+    cost: bool,
+    published: Sequence[Path],
     group_by: str | None,
     metric: str | None,
     ceiling: bool,
@@ -167,19 +179,23 @@ def leaderboard(
       addp-bench leaderboard --where weights=uniform,perception_stats --format markdown
       addp-bench leaderboard --task ris --group-by level --metric miou
       addp-bench leaderboard --where encoding=red_mask,transparent --ceiling
+      addp-bench leaderboard --cost --sort seconds --columns rank,oiou,pareto,train_seconds
     """
-    from addp_bench import records, tables
+    from addp_bench import records, rendering, tables
+    from addp_bench.cli import arranging
 
     if metric and not group_by:
         raise click.UsageError("--metric chooses what --group-by shows; without it every metric has its column")
+    if group_by and (columns or cost):
+        raise click.UsageError("--group-by makes columns of its own; --columns and --cost are for a table without it")
+    if columns and (json or style == "json"):
+        raise click.UsageError("--columns chooses what is shown; json holds every column")
     found = records.load_all(runs)
     for why in found.broken.values():
         say(f"left out: {why}", err=True)
     hooks = _table_hooks(plugin, no_plugin, strict_plugins)
     extra = {
-        k: v
-        for columns in (hooks.addp_bench_columns(records=_bodies(found)) if hooks else ())
-        for k, v in columns.items()
+        k: v for added in (hooks.addp_bench_columns(records=_bodies(found)) if hooks else ()) for k, v in added.items()
     }
     table = tables.leaderboard(
         found.records,
@@ -190,8 +206,16 @@ def leaderboard(
         of=metric or "",
         ceiling=ceiling,
     )
+    if cost:
+        from addp_bench.pareto import with_costs
+
+        table = with_costs(table, found.records)
     if sort:
-        table = _sorted(table, sort)
+        table = arranging.by_column(table, sort)
+    if columns:
+        table = rendering.chosen(table, [name.strip() for name in columns.split(",")])
+    if published:
+        table = arranging.beside(table, published)
     style = "json" if json else style
     rows = [{**section.heading, **row} for section in table.sections for row in section.rows]
     own = hooks.addp_bench_render(rows=rows, style=style) if hooks else None
@@ -321,28 +345,6 @@ def _table_hooks(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool)
 
 def _bodies(found: Any) -> list[Any]:
     return [record.body for record in found.records]
-
-
-def _sorted(table: Any, metric: str) -> Any:
-    """The table with the rows of each section ordered by a metric, best first, those without a value last."""
-    from addp_bench.errors import unknown
-
-    known = {name for section in table.sections for name in section.metrics}
-    if metric not in known:
-        raise unknown("metric of these records", metric, known)
-
-    def ordered(section: Any) -> Any:
-        if metric not in section.metrics:
-            return section
-        better = -1 if section.metrics[metric]["higher_is_better"] else 1
-
-        def place(row: Any) -> tuple[bool, float]:
-            value = row["metrics"][metric]["value"]
-            return value is None, better * (value or 0.0)
-
-        return replace(section, rows=sorted(section.rows, key=place))
-
-    return replace(table, sections=[ordered(section) for section in table.sections])
 
 
 def _table(plugins: Sequence[Plugin]) -> str:

@@ -75,7 +75,7 @@ def read(files: Sequence[Path]) -> list[Published]:
             place = f"{file}, row {k}"
             try:
                 read: dict[str, Any] = _Row.model_validate(row).model_dump()
-                cleaned = {n: clean(v) if isinstance(v, str) else v for n, v in read.items()}
+                cleaned: dict[str, Any] = {n: clean(v) if isinstance(v, str) else v for n, v in read.items()}
                 found.append(Published(**cleaned, place=place))
             except pydantic.ValidationError as wrong:
                 problems += [_said(place, one) for one in wrong.errors()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -166,14 +167,13 @@ def _judged_alike(rows: Sequence[Row]) -> Comparable:
     sets = [members for members in comparable(rows) if len(members.rows) == len(rows)]
     if sets:
         return sets[0]
-    first = _judged_as(rows[0])
-    for row in rows[1:]:
-        other = _judged_as(row)
-        names = [n for n in {**first, **other} if n in first and n in other and first[n] != other[n]]
+    for one, other in combinations(rows, 2):
+        first, second = _judged_as(one), _judged_as(other)
+        names = [name for name in first if name in second and first[name] != second[name]]
         if names:
-            said = "; ".join(f"{name} {first[name]} and {other[name]}" for name in names[:5])
+            said = "; ".join(f"{name} {first[name]} and {second[name]}" for name in names[:5])
             raise Incomparable(
-                f"{rows[0].first.id} and {row.first.id} were not judged alike, so their difference would mean nothing: "
+                f"{one.first.id} and {other.first.id} were not judged alike, so their difference would mean nothing: "
                 f"{said}. No table holds both"
             )
     raise Incomparable(
@@ -193,8 +193,8 @@ def _judged_as(row: Row) -> dict[str, str]:
     said |= {"headline": headline, f"version of {headline}": result["metrics"][headline]["version"]}
     said |= {f"card's {name}": value for name, value in protocol.get("asks", {}).items()}
     if row.trained:
-        said |= {"budget": result["budget"], "samples": result["samples"]["asked"]}
-        said |= result["training"] if result["budget"] == CUSTOM else {}
+        said |= {"budget": result["budget"], **(result["training"] if result["budget"] == CUSTOM else {})}
+    said |= {"samples asked for": result["samples"]["asked"]}
     return {name: clean(str(value)) for name, value in said.items()}
 
 

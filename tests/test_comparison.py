@@ -181,6 +181,16 @@ def test_a_row_without_training_stands_beside_any_budget_on_its_samples(tmp_path
     assert found["metrics"]["oiou"]["values"][0]["value"] == pytest.approx(0.3)
 
 
+def test_what_stands_between_two_of_three_sides_is_named(tmp_path):
+    made = [record(tmp_path, scores(), trained=False, model="random")]
+    made += [record(tmp_path, scores(), budget=budget) for budget in ("quick", "standard")]
+    with pytest.raises(Incomparable, match="budget quick and standard"):
+        compare(made, ["model=random", "budget=quick", "budget=standard"])
+    fewer = [record(tmp_path, scores()[:n], trained=False, model=m) for n, m in ((100, "constant"), (120, "truth"))]
+    with pytest.raises(Incomparable, match="samples asked for 100 and 120"):
+        compare(fewer, ["model=constant", "model=truth"])
+
+
 def test_other_samples_are_refused_with_their_number(tmp_path):
     first, second = record(tmp_path, scores()), record(tmp_path, scores(0.1), weights="p2")
     plain = second.statistics

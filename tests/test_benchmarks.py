@@ -56,6 +56,44 @@ def test_judges_are_told_beside_references_of_equal_digits():
     assert all(float(apart) < 1e-9 for apart in told.values())
 
 
+def test_resampling_is_told_beside_a_plain_loop_of_equal_intervals():
+    asked = [sys.executable, str(SCRIPTS / "resampling.py"), "--repeats", "1", "--resamples", "250", "--loop", "10"]
+    ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert re.match(r"250 resamples of 10834 expressions in 1500 photographs, two runs: [\d.]+ s of a", ended.stdout)
+    assert re.search(r"a plain loop [\d.]+ s of a processor, \d+ times as long", ended.stdout)
+
+
+def test_a_loop_that_says_another_interval_ends_the_measurement(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import resampling
+
+    first, second = resampling.made_up()
+    plain = resampling.loop(first, second, resampling.resample_counts(resampling.PHOTOGRAPHS, 0, 0)[:10])
+    resampling.same(first, second, plain)
+    with pytest.raises(SystemExit, match="differ by"):
+        resampling.same(first, second, plain + 1e-9)
+
+
+def test_what_intervals_cover_is_told_as_tables():
+    asked = [sys.executable, str(SCRIPTS / "intervals.py"), "--repetitions", "20", "--resamples", "50"]
+    asked += ["--seeds", "1", "3", "--images", "40", "--only", "oIoU", "A/A"]
+    ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    covered = re.findall(
+        r"^\| oIoU \| (\d) \| ([\w ]+) \| 20 \| ([\d.]+)% \| ([\d.]+)% \|$", ended.stdout, re.MULTILINE
+    )
+    assert [(seeds, name) for seeds, name, *_ in covered] == [
+        ("1", "one checkpoint"),
+        ("3", "seeds alike"),
+        ("3", "seeds differ"),
+        ("3", "no interaction"),
+    ]
+    assert all(float(share) >= 70 for _, _, *shares in covered for share in shares)
+    counted = r"^\| (oiou|miou|pr50) \| [13] \| \d+ of 10 \| \d+ of 10 \| \d+ of 10 \|$"
+    assert len(re.findall(counted, ended.stdout, re.MULTILINE)) == 6
+
+
 def test_a_judge_that_says_another_number_ends_the_measurement(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     import metrics

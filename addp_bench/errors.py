@@ -39,6 +39,12 @@ class BadData(BenchError):
     """Files of a dataset that are missing, damaged or not what their layout says."""
 
 
+class BadBundle(BadData):
+    """A file of packed records that is damaged, unsafe to unpack, or holds something else."""
+
+    exit_code = 3
+
+
 class BadModel(BenchError):
     """A model folder that is incomplete or does not fit."""
 

@@ -43,6 +43,7 @@ COMMANDS = {
         "effects": Listed("addp_bench.cli.attributing:effects", "What each choice does, over a grid of rows."),
         "view": Listed("addp_bench.cli.looking:view", "Curves, pictures and failures of one cell."),
         "why": Listed("addp_bench.cli.explaining:why", "Why a cell is not the one that was done before."),
+        "gate": Listed("addp_bench.cli.gating:gate", "Fail where results got worse than a baseline's."),
     },
     "Plugins and data": {
         "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),

@@ -80,6 +80,8 @@ LAYERS = (
         "gate",
         "gate_rows",
         "gate_reports",
+        "verifying",
+        "model_cards",
         "charts",
         "families",
         "damage",

@@ -44,6 +44,8 @@ COMMANDS = {
         "view": Listed("addp_bench.cli.looking:view", "Curves, pictures and failures of one cell."),
         "why": Listed("addp_bench.cli.explaining:why", "Why a cell is not the one that was done before."),
         "gate": Listed("addp_bench.cli.gating:gate", "Fail where results got worse than a baseline's."),
+        "export": Listed("addp_bench.cli.exporting:export", "Cells as a bundle, or for other programs."),
+        "verify": Listed("addp_bench.cli.exporting:verify", "Recompute every number of a bundle."),
     },
     "Plugins and data": {
         "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),

@@ -1,0 +1,148 @@
+"""export and verify: finished cells for other programs and other people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from addp_bench.cli.options import answer, json_option, runs_option, say
+
+if TYPE_CHECKING:
+    from addp_bench.records import Record
+
+DIFFERS = 3  # exit code: a bundle is not what it says
+
+_cells = click.argument("cell", nargs=-1, required=True)
+
+
+@click.group()
+def export() -> None:
+    """Finished cells as a bundle, as metadata of a model card, or as tables for other programs.
+
+    \b
+    Examples:
+      addp-bench export bundle 3f8a 91c2 --out results.zip
+      addp-bench export hf 3f8a --name me/my-model --out README.md
+    """
+
+
+@export.command()
+@_cells
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The zip to write.")
+@runs_option
+@json_option
+def bundle(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
+    """Records with their per-sample statistics in one zip, which `verify` checks anywhere.
+
+    CELL is the beginning of a cell's key, as tables show it; `all` is every cell.
+
+    \b
+    Examples:
+      addp-bench export bundle 3f8a 91c2 --out results.zip
+      addp-bench export bundle all --out results.zip
+    """
+    from addp_bench.bundles import packed
+    from addp_bench.store import storage_errors, write_bytes
+
+    found = _found(cell, runs)
+    content = packed(found)
+    with storage_errors(out.parent):
+        write_bytes(out, content)
+    if json:
+        answer({"bundle": str(out), "cells": [record.id for record in found], "bytes": len(content)})
+        return
+    say(f"{out}: {len(found)} cells, {len(content)} bytes; `addp-bench verify {out}` checks it")
+
+
+@export.command()
+@_cells
+@click.option("--name", required=True, metavar="MODEL", help="What the card calls the model.")
+@click.option("--url", default="", help="Where a reader finds the records: a bundle, a leaderboard.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The card to put it into.")
+@runs_option
+@json_option
+def hf(cell: Sequence[str], name: str, url: str, out: Path | None, runs: Path, json: bool) -> None:
+    """The `model-index` of a Hugging Face model card: every metric with its interval, seeds and protocol.
+
+    CELLs are the seeds of one model, on as many tasks and data as there are. With --out the block is put into a card,
+    whose words and other metadata stay; else it is printed.
+
+    \b
+    Examples:
+      addp-bench export hf 3f8a 91c2 77e0 --name me/my-model
+      addp-bench export hf 3f8a --name me/my-model --out README.md
+    """
+    from addp_bench import model_cards
+
+    results = model_cards.results(_found(cell, runs), url)
+    if out is not None:
+        model_cards.write(out, name, results)
+    if json:
+        answer({"card": str(out) if out else None, "results": len(results), "block": model_cards.block(name, results)})
+    elif out is not None:
+        say(f"{out}: {len(results)} results of {name}")
+    else:
+        click.echo(model_cards.block(name, results))
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def verify(bundle: Path, json: bool) -> int:
+    """Recompute every number of a bundle from its stored sums; exit code 3 where one differs, or a file was changed.
+
+    Needs no model, no data and no accelerator. A baseline of `gate update` is a bundle too.
+
+    \b
+    Example:
+      addp-bench verify results.zip
+    """
+    from addp_bench import bundles
+    from addp_bench.errors import BadRequest
+    from addp_bench.verifying import check
+
+    try:
+        content = bundle.read_bytes()
+    except OSError as missing:
+        raise BadRequest([f"{bundle}: cannot be read ({missing.strerror})"]) from missing
+    with bundles.unpacked(content, str(bundle)) as found:
+        home = found.runs / "records"
+        checked = [check(folder) for folder in sorted(home.iterdir())] if home.is_dir() else []
+        place, made_by, problems = str(found.runs), found.made_by, dict(found.problems)
+    wrong = [f"{file}: {why}" for file, why in problems.items()]
+    wrong += [f"cell {one.cell}: {why.replace(place, str(bundle))}" for one in checked for why in one.wrong]
+    numbers = sum(one.numbers for one in checked)
+    if not checked:
+        wrong.append("it holds no record")
+    if json:
+        cells = [{"cell": one.cell, "numbers": one.numbers, "beyond": list(one.beyond)} for one in checked]
+        answer({"verified": not wrong, "made_by": made_by, "numbers": numbers, "wrong": wrong, "cells": cells})
+        return DIFFERS if wrong else 0
+    beyond: dict[str, int] = {}
+    for what in (what for one in checked for what in one.beyond):
+        beyond[what] = beyond.get(what, 0) + 1
+    say(f"{bundle}: {len(checked)} cells, packed by addp-bench {made_by}")
+    say(f"{numbers} numbers made again from the stored sums")
+    for what, cells_ in beyond.items():
+        say(f"  cannot be made again ({cells_} cells): {what}")
+    for why in wrong:
+        say(f"DIFFERS  {why}")
+    say(f"{len(wrong)} differ" if wrong else "all of them are as they are said to be")
+    return DIFFERS if wrong else 0
+
+
+def _found(cells: Sequence[str], runs: Path) -> list[Record]:
+    """The records that are named, each once. Raises NothingSelected for a name that no cell has."""
+    from addp_bench.errors import NothingSelected
+    from addp_bench.records import find, load_all
+
+    loaded = load_all(runs)
+    for why in loaded.broken.values():
+        say(f"left out: {why}", err=True)
+    if not loaded.records:
+        raise NothingSelected(f"there is no record in {runs}; `addp-bench run` makes one (or name another --runs DIR)")
+    named = loaded.records if list(cells) == ["all"] else [find(loaded.records, name) for name in cells]
+    return list({record.id: record for record in named}.values())

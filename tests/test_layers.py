@@ -82,6 +82,7 @@ LAYERS = (
         "gate_reports",
         "verifying",
         "model_cards",
+        "parquet",
         "charts",
         "families",
         "damage",

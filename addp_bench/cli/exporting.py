@@ -88,6 +88,30 @@ def hf(cell: Sequence[str], name: str, url: str, out: Path | None, runs: Path, j
         click.echo(model_cards.block(name, results))
 
 
+@export.command()
+@_cells
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
+@runs_option
+@json_option
+def parquet(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
+    """Per-sample statistics and scores as a table, a line for each cell and sample. Needs pyarrow (extra `parquet`).
+
+    \b
+    Example:
+      addp-bench export parquet all --out samples.parquet
+    """
+    from addp_bench import parquet as tables
+    from addp_bench.store import storage_errors
+
+    found = _found(cell, runs)
+    with storage_errors(out.parent):
+        lines = tables.write(out, found)
+    if json:
+        answer({"table": str(out), "cells": [record.id for record in found], "lines": lines})
+        return
+    say(f"{out}: {lines} lines of {len(found)} cells")
+
+
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
 @json_option

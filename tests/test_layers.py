@@ -83,6 +83,7 @@ LAYERS = (
         "verifying",
         "model_cards",
         "parquet",
+        "coco_export",
         "charts",
         "families",
         "damage",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addp_bench.cli.options import answer, json_option, runs_option, say
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, runs_option, say
 
 if TYPE_CHECKING:
     from addp_bench.records import Record
@@ -110,6 +110,48 @@ def parquet(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
         answer({"table": str(out), "cells": [record.id for record in found], "lines": lines})
         return
     say(f"{out}: {lines} lines of {len(found)} cells")
+
+
+@export.command()
+@click.argument("cell")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The JSON to write.")
+@runs_option
+@json_option
+@plugin_options
+def coco(
+    cell: str,
+    out: Path,
+    runs: Path,
+    json: bool,
+    plugin: Sequence[Path],
+    no_plugin: Sequence[str],
+    strict_plugins: bool,
+) -> None:
+    """The boxes of a detection cell as COCO's result file, which `score` and pycocotools read.
+
+    Needs what the run left in the runs folder; the record alone does not hold boxes.
+
+    \b
+    Examples:
+      addp-bench export coco 3f8a --out results.json
+      addp-bench score --task detection --dataset coco:path=DIR --predictions results.json
+    """
+    from addp_bench.coco_export import detections
+    from addp_bench.progress import Progress
+    from addp_bench.run import Bench
+    from addp_bench.store import storage_errors, write_json
+
+    (record,) = _found([cell], runs)
+    loaded = load_plugins(plugin, no_plugin, strict_plugins)
+    with Progress(quiet=json).bar("reading boxes") as told:
+        boxes = detections(record, Bench(loaded.registry, loaded.hooks, runs.absolute()), told)
+    with storage_errors(out.parent):
+        write_json(out, boxes)
+    photographs = len({line["image_id"] for line in boxes})
+    if json:
+        answer({"results": str(out), "cell": record.id, "boxes": len(boxes), "photographs": photographs})
+        return
+    say(f"{out}: {len(boxes)} boxes in {photographs} of {len(record.statistics)} photographs")
 
 
 @click.command()

@@ -41,9 +41,9 @@ def detections(record: Record, bench: Bench, told: Callable[[int, int], None]) -
     found: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="addp-bench-") as scratch:
         file = Path(scratch) / f"answer{task.suffix}"
-        for done, (name, prediction) in enumerate(_predictions(reopened, ids)):
+        for done, (image, prediction) in enumerate(_predictions(reopened, ids)):
             task.write(prediction, file, categories)
-            found += [{**line, "image_id": name} for line in json.loads(file.read_text())]
+            found += [{**line, "image_id": image} for line in json.loads(file.read_text())]
             told(done + 1, len(ids))
     return found
 

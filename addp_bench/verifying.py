@@ -120,7 +120,7 @@ def _names(record: Record, folder: Path) -> Iterator[str]:
             yield f"provenance.spec.{clean(name)}: gives the key {key[:16]}"
     if keys and record.key not in keys.values():
         yield f"cell: {record.id} is the key of none of its stages"
-    own = next((specs[name] for name, key in keys.items() if key == record.key), {})
+    own: Mapping[str, Any] = next((specs[name] for name, key in keys.items() if key == record.key), {})
     said = {"budget": record.result["budget"], "protocol": protocol}
     for field in said.keys() & own.keys():
         here, there = (dict(v) if isinstance(v, Mapping) else {"": v} for v in (said[field], own[field]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from results import METRICS, record
+from scipy import stats
 
 from addp_bench.errors import BadOption, UnknownName
 from addp_bench.gate import FAILING, Gate, judge
@@ -83,7 +84,13 @@ def test_the_word_is_read_off_the_interval_and_the_tolerance(before, now, shift,
 def test_of_an_error_less_is_better_and_other_units_are_their_own(before, now, unit, tolerance):
     error = MeanOf(id="rmse", label="RMSE", unit=unit, higher_is_better=False, column="iou")
     old = record(before, BASE, metrics=(error,))
-    for shift, expected in ((0.03, "regressed"), (-0.03, "improved"), (0.01, "passed")):
+    for shift, expected in (
+        (0.03, "regressed"),
+        (0.02, "inconclusive"),  # straddles the tolerance
+        (0.01, "passed"),
+        (-0.02, "passed"),
+        (-0.03, "improved"),
+    ):
         new = record(now, shifted(shift), metrics=(error,))
         assert word(judge([old], [new], {"rmse": tolerance})) == expected
 
@@ -151,6 +158,21 @@ def test_alarms_are_holm_corrected_over_all_comparisons(before, now):
     assert 0 < len(expected) < len(alone)
     short = [verdict for verdict in gate.verdicts if verdict.row in alone - expected]
     assert all(v.word == "inconclusive" and "12 comparisons" in v.reason for v in short)
+
+
+def test_the_correction_steps_down_by_hand(before, now):
+    """One-sided p of .001, .007, .02 and .5, held against .025 / 4, / 3, / 2 and / 1: the first two fall. Bonferroni
+    would take the first alone, no correction the first three."""
+    spread = np.array([-1.5, -0.5, 0.5, 1.5]) * 0.002
+    error = spread.std(ddof=1) / 2
+    for k, p in enumerate((0.001, 0.007, 0.02, 0.5)):
+        lost = 0.003 + stats.t.isf(p, 3) * error  # beyond a tolerance of 0.3 points
+        for seed, noise in enumerate(spread):
+            record(before, np.full(20, 0.5), weights=f"w{k}", seed=seed)
+            record(now, np.full(20, 0.5 - lost + noise), weights=f"w{k}", seed=seed)
+    gate = judge(load_all(before).records, load_all(now).records, {"oiou": 0.3})
+    found = {verdict.row.rpartition(" ")[2]: verdict.word for verdict in gate.verdicts}
+    assert found == {"w0": "regressed", "w1": "regressed", "w2": "inconclusive", "w3": "inconclusive"}
 
 
 def _flat(values: list[float]) -> Runs:

@@ -12,6 +12,7 @@ from addp_bench.errors import unknown
 from addp_bench.grid import SEPARATED, Column
 from addp_bench.sheets import NOTHING, Sheet
 
+PAGE = "html"
 NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE = "°", "‡", "*", "!"
 ON_FRONT, UNSURE = "◆", "◇"
 COSTS = {
@@ -58,12 +59,14 @@ class Table:
 
 
 def render(table: Table, style: str, width: int | None = None) -> str:
-    """A table as text. style: table, markdown, latex, html, csv or json. Raises UnknownName for another.
+    """A table as text. style: table, markdown, latex, csv or json. Raises UnknownName for another.
+
+    The style html is a page, which wants the records as well: see `addp_bench.page`.
 
     width: characters of the terminal, which the style table tries to keep within: it leaves out what is wanted least,
     and says what. None where a line may be as long as it has to be.
     """
-    return sheets.written(style, lambda: _sheets(table), lambda: _lines(table), lambda: asdict(table), width)
+    return sheets.written(style, lambda: _sheets(table), lambda: _lines(table), lambda: asdict(table), width, [PAGE])
 
 
 def points(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -93,7 +96,7 @@ def probability(p: float | None) -> str:
 # ------------------------------------------------------------------------------------------------ as a grid
 
 
-def _grid(section: Section, extra: Sequence[str]) -> list[Column]:
+def grid(section: Section, extra: Sequence[str]) -> list[Column]:
     """The columns of a section, from left to right."""
     rows = section.rows
     spans = any(row["rank_interval"] for row in rows)
@@ -102,7 +105,7 @@ def _grid(section: Section, extra: Sequence[str]) -> list[Column]:
         columns.append(Column("tier", "tier", [_or_nothing(row["tier"]) for row in rows]))
     for axis in section.axes:
         marks = [row["marks"] if axis == section.axes[0] else "" for row in rows]
-        columns.append(Column("axis", axis, [r["choices"].get(axis, NOTHING) + m for r, m in zip(rows, marks)]))
+        columns.append(Column("axis", axis, [r["choices"].get(axis, NOTHING) + m for r, m in zip(rows, marks)], axis))
     columns += _by_group(section) if section.groups else _overall(section)
     columns.append(Column("seeds", "seeds", [_seeds(row) for row in rows]))
     columns.append(Column("samples", "N", [_samples(row) for row in rows]))
@@ -152,10 +155,10 @@ def _by_group(section: Section) -> list[Column]:
     """The metric over all samples, and in each group its value or its difference from the reference."""
     rows, metric = section.rows, section.metrics[section.of]
     whole = [with_interval({"low": None, **row["metrics"][section.of]}, metric["unit"]) for row in rows]
-    columns = [Column("headline", _arrow(metric), whole)]
+    columns = [Column("headline", _arrow(metric), whole, section.of)]
     for name, samples in section.groups.items():
         said = [_in_group(row["groups"].get(name), metric["unit"]) for row in rows]
-        columns.append(Column("group", f"{name} (n = {samples})", said))
+        columns.append(Column("group", f"{name} (n = {samples})", said, name))
     return columns
 
 
@@ -204,14 +207,14 @@ def _or_nothing(number: int | None) -> str:
     return NOTHING if number is None else str(number)
 
 
-def _title(section: Section) -> str:
+def title_of(section: Section) -> str:
     heading = section.heading
     parts = [heading["task"], f"{heading['dataset']} {heading['split']}", f"protocol {heading['protocol']}"]
     parts.append(f"budget {heading['budget']}" if heading["budget"] else "not trained here")
     return " · ".join([*parts, f"{heading['samples']} samples"])
 
 
-def _same(section: Section) -> list[str]:
+def same_in_all(section: Section) -> list[str]:
     said = ", ".join(f"{axis} {choice}" for axis, choice in section.same.items())
     return [f"The same in all rows: {said}."] if said else []
 
@@ -221,7 +224,7 @@ def _same(section: Section) -> list[str]:
 
 def chosen(table: Table, names: Sequence[str]) -> Table:
     """The table with only these columns beside what tells rows apart. Raises UnknownName for one that it lacks."""
-    known = {c.name or c.role for s in table.sections for c in _grid(s, table.extra) if c.role != "axis"}
+    known = {c.name or c.role for s in table.sections for c in grid(s, table.extra) if c.role != "axis"}
     for name in names:
         if name not in known:
             raise unknown("column of this table", name, known, "Costs need --cost, a difference needs --reference.")
@@ -229,7 +232,7 @@ def chosen(table: Table, names: Sequence[str]) -> Table:
 
 
 def _shown(section: Section, table: Table) -> list[Column]:
-    columns = _grid(section, table.extra)
+    columns = grid(section, table.extra)
     if not table.columns:
         return columns
     named = {column.name or column.role: column for column in columns}
@@ -240,7 +243,7 @@ def _shown(section: Section, table: Table) -> list[Column]:
 def _sheets(table: Table) -> list[Sheet]:
     made = []
     for section in table.sections:
-        made.append(Sheet(_title(section), _shown(section, table), [*_same(section), *section.notes]))
+        made.append(Sheet(title_of(section), _shown(section, table), [*same_in_all(section), *section.notes]))
         if section.published:
             made.append(_published(section))
     return made
@@ -261,7 +264,7 @@ def _published(section: Section) -> Sheet:
     notes = ["Numbers of others, as their source prints them: not measured here, not ranked, not compared."]
     if not all(row["same_protocol"] for row in rows):
         notes.append(f"{INCOMPLETE} judged by another protocol than the table above.")
-    return Sheet(f"Published: {_title(section)}", columns, notes)
+    return Sheet(f"Published: {title_of(section)}", columns, notes)
 
 
 def _lines(table: Table) -> list[list[Any]]:

@@ -48,7 +48,7 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
 
     Raises BadData when the statistics cannot be read or the record's metric is no sum over samples.
     """
-    statistics, score = record.statistics, _scores(record)
+    statistics, score = record.statistics, scores(record, record.headline)
     if score is None:
         raise BadData(f"record {record.id}: {clean(record.headline)} has no value for a single sample to choose by")
     shuffled = numpy_generator("pick", seed, record.key).permutation(len(score))
@@ -72,9 +72,9 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
     return sorted(found, key=lambda sample: list(GROUPS).index(str(sample["group"])))
 
 
-def _scores(record: Record) -> np.ndarray | None:
-    """The headline metric of every single sample (N,), nan where it has none; None if it cannot be made again."""
-    metric, columns = metric_of(record, record.headline), record.statistics.columns
+def scores(record: Record, name: str) -> np.ndarray | None:
+    """A metric of every single sample (N,), nan where it has none; None if it cannot be made again."""
+    metric, columns = metric_of(record, name), record.statistics.columns
     if metric is None:
         return None
     if isinstance(metric, OfSums):
@@ -264,7 +264,7 @@ def _group(
 
 def _failures(record: Record) -> str:
     """How many samples score nothing at all, where more is better."""
-    score, metric = _scores(record), record.result["metrics"][record.headline]
+    score, metric = scores(record, record.headline), record.result["metrics"][record.headline]
     samples, said = record.result["samples"], []
     if score is not None and metric["higher_is_better"] and (zero := int(np.count_nonzero(score == 0))):
         said.append(f"{zero} of {samples['scored']} samples score {points(0.0, metric['unit'])}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import textwrap
@@ -33,10 +32,11 @@ def written(
     lines: Callable[[], Sequence[Sequence[Any]]],
     plain: Callable[[], Any],
     width: int | None = None,
+    others: Sequence[str] = (),
 ) -> str:
-    """A table in a style: table, markdown, latex or html of `made`, csv of `lines` (the header first), json of `plain`.
+    """A table in a style: table, markdown or latex of `made`, csv of `lines` (the header first), json of `plain`.
 
-    Raises UnknownName for another style.
+    Raises UnknownName for another style. others: those that are made elsewhere, to be suggested.
     """
     if style == "table":
         return table(made(), width)
@@ -46,9 +46,9 @@ def written(
         return out.getvalue().rstrip("\n")
     if style == "json":
         return json.dumps(plain(), indent=1, allow_nan=False, ensure_ascii=False)
-    styles = {"markdown": markdown, "latex": latex, "html": page}
+    styles = {"markdown": markdown, "latex": latex}
     if style not in styles:
-        raise unknown("style of table", style, ["table", *styles, "csv", "json"])
+        raise unknown("style of table", style, ["table", *styles, "csv", "json", *others])
     return styles[style](made())
 
 
@@ -103,16 +103,6 @@ _LATEX: Mapping[str, str] = {
     "◆": r"$\bullet$",
     "◇": r"$\circ$",
 }
-
-
-def page(sheets: Sequence[Sheet]) -> str:
-    """Elements of a page, escaped."""
-    return _tabulated(  # tabulate escapes cells itself
-        sheets,
-        "html",
-        lambda text: f"<h3>{html.escape(text)}</h3>",
-        lambda line: f"<p>{html.escape(line)}</p>",
-    )
 
 
 def _tabulated(sheets: Sequence[Sheet], style: str, title: Callable[[str], str], note: Callable[[str], str]) -> str:

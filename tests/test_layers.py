@@ -96,6 +96,7 @@ LAYERS = (
         "probe_stages",
         "probe_work",
         "probe_charts",
+        "page",
     ),
     ("cli", "__main__"),
 )

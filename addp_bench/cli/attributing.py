@@ -18,9 +18,7 @@ from addp_bench.cli.options import json_option, runs_option, say
 @click.option("--factor", multiple=True, metavar="CHOICE", help="Only these choices vary; the others are held.")
 @click.option("--reference", multiple=True, metavar="CHOICE=LEVEL", help="The level the other of two is set against.")
 @click.option("--metric", metavar="METRIC", help="Another metric than the headline.")
-@click.option(
-    "--format", "style", default="table", show_default=True, help="table, markdown, latex, html, csv or json."
-)
+@click.option("--format", "style", default="table", show_default=True, help="table, markdown, latex, csv or json.")
 @json_option
 def effects(
     runs: Path,

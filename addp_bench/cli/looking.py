@@ -6,6 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,11 @@ def show(
     "style",
     default="table",
     show_default=True,
-    help="table, markdown, latex, html, csv, json or a plugin's.",
+    help="table, markdown, latex, html (a page), csv, json or a plugin's.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="With --format html: the page's file.")
+@click.option(
+    "--samples", type=click.IntRange(0), help="With --format html: samples shown of each cell (6; 0 is quick)."
 )
 @json_option
 @plugin_options
@@ -161,6 +166,8 @@ def leaderboard(
     metric: str | None,
     ceiling: bool,
     style: str,
+    out: Path | None,
+    samples: int | None,
     json: bool,
     plugin: Sequence[Path],
     no_plugin: Sequence[str],
@@ -173,6 +180,8 @@ def leaderboard(
 
     On a terminal that is too narrow, columns are left out and named below the table; every other format holds all.
 
+    The format html is a page that opens from disk: tables to sort and filter, plots, and samples with their pictures.
+
     \b
     Examples:
       addp-bench leaderboard --task ris --reference weights=uniform --reference aug=none
@@ -180,10 +189,14 @@ def leaderboard(
       addp-bench leaderboard --task ris --group-by level --metric miou
       addp-bench leaderboard --where encoding=red_mask,transparent --ceiling
       addp-bench leaderboard --cost --sort seconds --columns rank,oiou,pareto,train_seconds
+      addp-bench leaderboard --format html --out page.html
     """
     from addp_bench import records, rendering, tables
     from addp_bench.cli import arranging
 
+    style = "json" if json else style
+    if style != rendering.PAGE and (out is not None or samples is not None):
+        raise click.UsageError("--out and --samples are for --format html")
     if metric and not group_by:
         raise click.UsageError("--metric chooses what --group-by shows; without it every metric has its column")
     if group_by and (columns or cost):
@@ -216,9 +229,16 @@ def leaderboard(
         table = rendering.chosen(table, [name.strip() for name in columns.split(",")])
     if published:
         table = arranging.beside(table, published)
-    style = "json" if json else style
     rows = [{**section.heading, **row} for section in table.sections for row in section.rows]
     own = hooks.addp_bench_render(rows=rows, style=style) if hooks else None
+    if style == rendering.PAGE:
+        from addp_bench.cli import paging
+
+        load = partial(load_plugins, plugin, no_plugin, strict_plugins)
+        own = paging.made(table, found.records, samples, runs, load) if own is None else own
+        if out is not None:
+            paging.write(own, out)
+            return
     width = shutil.get_terminal_size((0, 0)).columns or None  # none where the table goes into a file or a pipe
     click.echo(tables.render(table, style, width) if own is None else own)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dots import Dots
 from PIL import Image
 from results import record
 
@@ -184,3 +187,34 @@ def test_view_of_a_cell_that_is_not_there_selects_nothing(shell, runs):
     code, out, err = shell("view", "abcdef", "--runs", runs, "--no-plugin", "addp-bench")
     assert (code, out) == (4, "")
     assert "abcdef" in err
+
+
+# ------------------------------------------------------------------------------------------------ the page
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_pictures_of_every_cell(shell, ran, tmp_path):
+    runs, ids = ran
+    file = tmp_path / "page.html"
+    asked = ["--format", "html", "--samples", 4, "--out", file, "--plugin", DOTS]
+    code, out, err = shell("leaderboard", "--runs", runs, *asked)
+    assert (code, out) == (0, "")
+    assert str(file) in err
+    blocks = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', file.read_text())
+    cells = {cell["id"]: (cell, shown["samples"]) for shown in map(json.loads, blocks) for cell in shown["cells"]}
+    assert cells.keys() == set(ids.values())
+    dots = Dots().samples("val", "ris")
+    truths = {id_: dots[k].truth for k, id_ in enumerate(dots.ids)}
+    for model, id_ in ids.items():
+        cell, samples = cells[id_]
+        assert len(cell["shown"]) == len(samples) == 4
+        for one, sample in zip(cell["shown"], samples):
+            assert (one["drawing"] is not None) == (model != "constant")
+            assert one["answer"]["kind"] in ("mask", "text")
+            assert np.array_equal(_painted(sample["truth"]["src"]), truths[sample["id"]])
+
+
+def _painted(uri: str) -> np.ndarray:
+    """Where a picture in a page is not transparent."""
+    content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
+    return np.array(Image.open(io.BytesIO(content)).convert("RGBA"))[..., 3] > 0

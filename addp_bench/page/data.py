@@ -23,6 +23,7 @@ from addp_bench.spec import KINDS
 LESSER = 2  # further metrics that are shown before anybody asks for more
 _ALWAYS = ("rank", "headline")  # columns that cannot be put away
 _NAMED = ("model", "weights")  # axes that a row's name always holds
+_DIGITS = 8  # of a cell's key; commands take six
 _NARROW = ("rank", "name", "headline", "group")  # what a phone shows at first
 
 
@@ -36,6 +37,11 @@ class Head:
     wide: bool
     narrow: bool
     fixed: bool
+
+    @property
+    def end(self) -> bool:
+        """Whether its cells stand at the right: numbers without an interval."""
+        return self.numeric and self.role not in ("headline", "difference", "group")
 
 
 @dataclass(frozen=True)
@@ -216,12 +222,13 @@ def _columns(section: Section, columns: Sequence[Column], names: Sequence[str]) 
 
 def _cell(column: Column, k: int, mark: Markup | None, sort: float | str | None) -> Cell:
     text, bracket, small = column.cells[k].partition(" [")
+    text = text[:_DIGITS] if column.role == "cell" else text
     return Cell(_breakable(text), f"[{small}" if bracket else "", mark, sort)
 
 
 def _breakable(text: str) -> Markup:
-    """Text that may be broken after punctuation, where a name is longer than a phone is wide."""
-    return Markup("<wbr>").join(re.split(r"(?<=[:_=+])", text))
+    """Text that may be broken between options and between tasks, where a name is longer than its column is wide."""
+    return Markup("<wbr>").join(re.split(r"(?<=[:+])", text))
 
 
 def _entry(section: Section, column: Column, k: int) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from addp_bench.average_precision import AveragePrecision, AverageRecall
 from addp_bench.charts import BLUE, GREY, INK, ORANGE, RED, charts_of
 from addp_bench.errors import BadData
 from addp_bench.metrics import OfSums
@@ -20,7 +21,7 @@ from addp_bench.randomness import numpy_generator
 from addp_bench.records import Record, clean, metric_of
 from addp_bench.rendering import points, with_interval
 from addp_bench.store import storage_errors
-from addp_bench.uncertainty import Runs, interval
+from addp_bench.uncertainty import Runs, chosen, interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +37,7 @@ LINE = 0.155  # of text in the captions
 PER_LINE = 3
 _SAMPLE = (WIDTH - 2 * MARGIN - (PER_LINE - 1) * GAP) / PER_LINE
 _BETWEEN = 0.05
+_BLOCK = 50  # samples
 SIDE = (_SAMPLE - 3 * _BETWEEN) / 4  # of a picture
 
 
@@ -74,12 +76,16 @@ def pick(record: Record, each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
 
 def scores(record: Record, name: str) -> np.ndarray | None:
     """A metric of every single sample (N,), nan where it has none; None if it cannot be made again."""
-    metric, columns = metric_of(record, name), record.statistics.columns
+    metric, statistics = metric_of(record, name), record.statistics
+    columns, n = statistics.columns, len(statistics)
     if metric is None:
         return None
     if isinstance(metric, OfSums):
         return metric.of_sums(metric.addends(columns))
-    return metric.value(columns, np.eye(len(record.statistics)))  # AP, say: of a split that holds this sample alone
+    if isinstance(metric, (AveragePrecision, AverageRecall)):  # of a split that holds this sample alone
+        blocks = np.split(np.arange(n), range(_BLOCK, n, _BLOCK))  # n² counts would take as long as a bootstrap
+        return np.concatenate([metric.value(chosen(statistics, at).columns, np.eye(len(at))) for at in blocks])
+    return metric.value(columns, np.eye(n))
 
 
 def sheet(record: Record, pictures: Sequence[Mapping[str, Any]], out: Path, drift: Shown | None = None) -> Path:

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results import record
+from results import record, statistics
 
 from addp_bench import page, records
 from addp_bench.errors import BadData
 from addp_bench.page import cost, data, plots, samples, svg
+from addp_bench.report import scores
+from addp_bench.statistics import Statistics
 from addp_bench.tables import leaderboard
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "link", "input", "br", "wbr", "img"}
 HERE = Path(page.__file__).parent
+RECORDS = Path(__file__).parents[1] / "benchmarks" / "records"
 
 
 class Parsed(HTMLParser):
@@ -186,14 +189,20 @@ def test_names_leave_out_what_most_rows_share(tmp_path):
     assert sorted(data.names_of(section)) == ["tiny · p2", "tiny · uniform", "tiny · uniform · epsilon"]
 
 
-def test_a_table_by_parts_of_the_data_is_a_page_too(tmp_path):
-    from results import statistics
+def test_names_say_both_of_a_choice_that_halves_the_rows(tmp_path):
+    iou = np.linspace(0.2, 0.8, 20)
+    for k, aug in enumerate(("none", "linear")):
+        record(tmp_path, iou + k / 100, aug=aug)
+    (section,) = leaderboard(records.load_all(tmp_path).records).sections
+    assert sorted(data.names_of(section)) == ["tiny · linear", "tiny · none"]
 
+
+def test_a_table_by_parts_of_the_data_is_a_page_too(tmp_path):
     iou = np.linspace(0.2, 0.8, 20)
     made = record(tmp_path, iou)
     plain = statistics(iou)
     levels = np.array(["easy", "hard"] * 10)
-    records.write(made.folder, made.body, type(plain)(plain.ids, plain.image_ids, plain.columns, {"level": levels}))
+    records.write(made.folder, made.body, Statistics(plain.ids, plain.image_ids, plain.columns, {"level": levels}))
     found = records.load_all(tmp_path).records
     assert "hard (n = 10)" in page.page(leaderboard(found, by="level"), found)
 
@@ -269,9 +278,13 @@ def test_the_pareto_set_by_hand_and_by_brute_force():
 
 
 def test_seconds_are_the_mean_over_seeds_of_all_stages(found):
-    trained = [r for r in found if r.result["training"]]
-    assert cost.seconds(trained) == 61.0
-    assert cost.seconds([records.Record({**trained[0].body, "provenance": {}}), trained[1]]) is None
+    body = found[0].body
+
+    def of(**seconds):
+        return records.Record({**body, "provenance": {"seconds": seconds} if seconds else {}})
+
+    assert cost.seconds([of(train=60.0, score=1.0), of(train=30.0, score=2.0)]) == 46.5
+    assert cost.seconds([of(train=60.0), of()]) is None
 
 
 def test_less_is_better_turns_the_pareto_set_round(found):
@@ -339,6 +352,33 @@ def test_no_samples_leave_scores_alone(found):
     assert len(shown["all"]["scores"]) == len(found)
 
 
+def test_a_row_judged_on_more_samples_is_shown_on_those_of_its_section(tmp_path):
+    rng = np.random.default_rng(2)
+    record(tmp_path, rng.uniform(0.2, 0.8, 20))
+    record(tmp_path, rng.uniform(0.2, 0.8, 40), trained=False, model="constant")
+    found = records.load_all(tmp_path).records
+    (section,) = leaderboard(found).sections
+    chosen = samples.choose(section, {r.id: r for r in found}, 6)
+    assert len(chosen.ids) == 20
+    for one in found:
+        assert chosen.scores[one.id] == pytest.approx(one.statistics.columns["iou"][:20])
+    assert {s["id"] for s in chosen.shown} <= set(chosen.ids.tolist())
+
+
+def test_an_empty_answer_to_nothing_is_scored_by_the_metric_that_can(tmp_path):
+    iou = np.linspace(0.2, 0.8, 20)
+    made, plain = record(tmp_path, iou), statistics(iou)
+    empty = np.arange(20) == 3
+    columns = {"intersection": np.where(empty, 0.0, iou * 100), "union": np.where(empty, 0.0, 100.0)}
+    columns["iou"] = np.where(empty, 1.0, iou)
+    records.write(made.folder, made.body, Statistics(plain.ids, plain.image_ids, columns))
+    found = records.load_all(tmp_path).records
+    (section,) = leaderboard(found).sections
+    chosen = samples.choose(section, {r.id: r for r in found}, 6)
+    assert chosen.metric == "miou"
+    assert chosen.scores[found[0].id][3] == 1.0
+
+
 def test_a_sample_that_one_cell_cannot_score_is_nobodys_dispute(tmp_path):
     record(tmp_path, np.where(np.arange(20) < 1, np.nan, 0.9), seed=0)
     record(tmp_path, np.full(20, 0.9), seed=1)
@@ -346,6 +386,13 @@ def test_a_sample_that_one_cell_cannot_score_is_nobodys_dispute(tmp_path):
     (section,) = leaderboard(found).sections
     chosen = samples.choose(section, {r.id: r for r in found}, 6)
     assert samples.DISPUTED not in {s["group"] for s in chosen.shown}
+
+
+def test_average_precision_of_single_samples_is_that_of_splits_that_hold_them_alone():
+    (one,) = (r for r in records.load_all(RECORDS / "tasks").records if r.id.startswith("31d81f"))
+    metric = records.metric_of(one, "ap")
+    expected = metric.value(one.statistics.columns, np.eye(len(one.statistics)))
+    np.testing.assert_allclose(scores(one, "ap"), expected, atol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------------- colours

@@ -97,10 +97,9 @@ class View:
         return [line for tier in self.tiers for line in tier.lines]
 
     @property
-    def drawn(self) -> list[Line]:
-        """The rows that stand in a plot."""
-        places = {place for plot in self.plots for place in plot.rows}
-        return [line for line in self.lines if line.place in places]
+    def drawn(self) -> set[int]:
+        """Numbers of the rows that stand in a plot."""
+        return {place for plot in self.plots for place in plot.rows}
 
 
 def view(

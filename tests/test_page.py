@@ -18,7 +18,7 @@ from results import record, statistics
 
 from addp_bench import page, records
 from addp_bench.errors import BadData
-from addp_bench.page import cost, data, plots, samples, svg
+from addp_bench.page import data, plots, samples, svg
 from addp_bench.report import scores
 from addp_bench.statistics import Statistics
 from addp_bench.tables import leaderboard
@@ -264,34 +264,16 @@ def test_contributions_stand_beside_what_was_really_trained(found):
     assert "mean and range of 2 seeds" in drawn.caption
 
 
-def test_the_pareto_set_by_hand_and_by_brute_force():
-    assert cost.pareto([1, 2, 3, 3], [0.5, 0.4, 0.6, 0.6]) == [0, 2, 3]
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        c, q = rng.integers(0, 6, 12), rng.integers(0, 6, 12)
-        best = {
-            i
-            for i in range(12)
-            if not any(c[j] <= c[i] and q[j] >= q[i] and (c[j] < c[i] or q[j] > q[i]) for j in range(12))
-        }
-        assert set(cost.pareto(c.tolist(), q.tolist())) == best
-
-
-def test_seconds_are_the_mean_over_seeds_of_all_stages(found):
-    body = found[0].body
-
-    def of(**seconds):
-        return records.Record({**body, "provenance": {"seconds": seconds} if seconds else {}})
-
-    assert cost.seconds([of(train=60.0, score=1.0), of(train=30.0, score=2.0)]) == 46.5
-    assert cost.seconds([of(train=60.0), of()]) is None
-
-
 def test_less_is_better_turns_the_pareto_set_round(found):
     equal = [r for r in found if r.result["training"]][:2]
     rows = [
         plots.Charted(
-            k, name, "c0", False, {"rank": 1 + k, "metrics": {"e": {"value": v, "low": None, "high": None}}}, [r]
+            k,
+            name,
+            "c0",
+            False,
+            {"rank": 1 + k, "tier": 1 + k, "metrics": {"e": {"value": v, "low": None, "high": None}}},
+            [r],
         )
         for k, (name, v, r) in enumerate(zip("ab", (0.1, 0.3), equal))
     ]

@@ -5,13 +5,13 @@ against cost. A row is told by its number: everything drawn of row k carries `da
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from addp_bench.page import cost
+from addp_bench import pareto
 from addp_bench.page.svg import (
     BOTTOM,
     LEFT,
@@ -239,16 +239,20 @@ def _diamond(x: float, y: float, r: float) -> str:
 
 
 def _costs(rows: Sequence[Charted], metric: str, said: Mapping[str, Any]) -> Plot | None:
-    found = [
-        (row, spent, row.row["metrics"][metric])
-        for row in rows
-        if row.row["rank"] is not None and (spent := cost.seconds(row.records)) is not None
-    ]
+    ranked = [(row, pareto.cost_of(row.records)) for row in rows if row.row["rank"] is not None]
+    known = [(row, cost) for row, cost in ranked if cost["seconds"] is not None and cost["machine"] is not None]
+    found = [(row, cost["seconds"], row.row["metrics"][metric]) for row, cost in known]
     if len(found) < 2:
         return None
     factor, title = _scaled(said)
     better = factor if said["higher_is_better"] else -factor
-    best = cost.pareto([spent for _, spent, _ in found], [better * entry["value"] for *_, entry in found])
+    values, tiers = [better * entry["value"] for *_, entry in found], [row.row["tier"] for row, _ in known]
+    marks = pareto.front(values, tiers, [cost for _, cost in known])
+    machines = sorted({cost["machine"] for _, cost in known})
+    fronts = [
+        sorted((k for k, (_, cost) in enumerate(known) if cost["machine"] == one and _best(marks[k])), key=_by(found))
+        for one in machines
+    ]
     ends = [factor * v for *_, entry in found for v in (entry["low"], entry["value"], entry["high"]) if v is not None]
     heights = ticks(0.0 if min(ends) < 0.4 * max(ends) else min(ends), max(ends))
     low, high = min(spent for _, spent, _ in found) / 1.25, max(spent for _, spent, _ in found) * 1.25
@@ -257,30 +261,47 @@ def _costs(rows: Sequence[Charted], metric: str, said: Mapping[str, Any]) -> Plo
     places = [(x(spent), y(factor * entry["value"])) for _, spent, entry in found]
     names = _names([str(row.row["rank"]) for row, *_ in found], places)
     dots = [
-        tag("g", *_dot(one, place, y, factor, said["unit"]), *name, **one[0].of("dot best" if k in best else "dot"))
+        tag(
+            "g",
+            *_dot(one, place, y, factor, said["unit"]),
+            *name,
+            **one[0].of("dot best" if _best(marks[k]) else "dot"),
+        )
         for k, (one, place, name) in enumerate(zip(found, places, names))
     ]
-    met = cost.devices([record for row, *_ in found for record in row.records])
-    other = f" Computed on different devices, whose seconds differ: {clean('; '.join(met))}." if len(met) > 1 else ""
+    other = f" Only rows of one machine are compared: {'; '.join(machines)}." if len(machines) > 1 else ""
     return Plot(
         f"{said['label']} against cost",
         "Seconds of all stages behind a row, shared ones and its source's included, mean over seeds. "
-        "Filled and joined: the Pareto set, which no other row beats in both. Numbers are ranks, lines 95 % intervals."
+        "Filled and joined: the Pareto set, which no other row beats in both by their values; a cheaper row of the "
+        "same tier makes that unsure. Numbers are ranks, lines 95 % intervals."
         f"{_begins(heights[0])}{other}",
         drawn(
             f"{said['label']} against seconds, {len(found)} rows; the numbers stand in the table below.",
             bottom_axis(x, at, [_told(value) for value in at], "time of computing, logarithmic"),
             left_axis(y, heights, title),
-            path(_stairs([places[k] for k in best]), class_="front"),
+            *(path(_stairs([places[k] for k in front]), class_="front") for front in fronts if front),
             *dots,
         ),
         [row.place for row, *_ in found],
         ["row", "seconds", said["label"], "Pareto set"],
         [
-            [row.said, f"{spent:.1f}", points(entry["value"], said["unit"]), "yes" if k in best else "no"]
+            [row.said, f"{spent:.1f}", points(entry["value"], said["unit"]), _IN_SET[marks[k] or ""]]
             for k, (row, spent, entry) in enumerate(found)
         ],
     )
+
+
+_IN_SET = {"front": "yes", "unsure": "unsure", "dominated": "no", "": "no"}
+
+
+def _best(mark: str | None) -> bool:
+    return mark in ("front", "unsure")
+
+
+def _by(found: Sequence[tuple[Charted, float, Any]]) -> Callable[[int], float]:
+    """What sorts places in `found` by their seconds."""
+    return lambda k: found[k][1]
 
 
 def _clock(low: float, high: float) -> list[float]:

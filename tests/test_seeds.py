@@ -54,7 +54,7 @@ def test_what_a_seed_does_at_single_images_is_counted_once():
 
 
 def test_the_interval_of_several_seeds_by_hand():
-    x = crossed(4)
+    x = crossed(4, of_seed=0.1)
     found = Panel(MEAN, [runs(x)], resamples=20_000).interval(0)
     seeds, images = between(x), covariance(x)
     half = (found.high - found.low) / 2

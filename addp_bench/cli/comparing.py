@@ -110,7 +110,8 @@ def _needed(difference: Mapping[str, Any]) -> str:
     needed = difference["needed"]
     if not needed:
         return ""
-    told = [f"{count:,} {name}".replace(",", " ") for name, count in needed.items() if count is not None]
+    rounded = {name: count and round(count, min(0, 2 - len(str(count)))) for name, count in needed.items()}  # 2 digits
+    told = [f"{count:,} {name}".replace(",", " ") for name, count in rounded.items() if count is not None]
     return " or ".join(told) or "more of both"
 
 

@@ -62,6 +62,7 @@ LAYERS = (
         "factorial",
         "effects",
         "attribution",
+        "across",
         "pareto",
         "published",
         "pairs",

@@ -137,6 +137,7 @@ def show(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Numbers of others, with their sources, below the tables they fit.",
 )
+@click.option("--average-rank", is_flag=True, help="Methods by their average rank over the tables, instead of these.")
 @click.option("--group-by", metavar="ATTRIBUTE", help="Columns by what the samples are: level, kind, plural, ...")
 @click.option("--metric", metavar="METRIC", help="With --group-by: the metric shown, instead of the headline.")
 @click.option("--ceiling", is_flag=True, help="Show what the truth itself scores as each row draws it, and the share.")
@@ -162,6 +163,7 @@ def leaderboard(
     columns: str | None,
     cost: bool,
     published: Sequence[Path],
+    average_rank: bool,
     group_by: str | None,
     metric: str | None,
     ceiling: bool,
@@ -190,6 +192,7 @@ def leaderboard(
       addp-bench leaderboard --where encoding=red_mask,transparent --ceiling
       addp-bench leaderboard --cost --sort seconds --columns rank,oiou,pareto,train_seconds
       addp-bench leaderboard --format html --out page.html
+      addp-bench leaderboard --average-rank --where budget=standard
     """
     from addp_bench import records, rendering, tables
     from addp_bench.cli import arranging
@@ -203,6 +206,8 @@ def leaderboard(
         raise click.UsageError("--group-by makes columns of its own; --columns and --cost are for a table without it")
     if columns and (json or style == "json"):
         raise click.UsageError("--columns chooses what is shown; json holds every column")
+    if average_rank and (reference or sort or columns or cost or published or group_by or ceiling or style == rendering.PAGE):
+        raise click.UsageError("--average-rank makes one table of all; only --task, --where and --format go with it")
     found = records.load_all(runs)
     for why in found.broken.values():
         say(f"left out: {why}", err=True)
@@ -219,6 +224,12 @@ def leaderboard(
         of=metric or "",
         ceiling=ceiling,
     )
+    width = shutil.get_terminal_size((0, 0)).columns or None  # none where the table goes into a file or a pipe
+    if average_rank:
+        from addp_bench import across
+
+        click.echo(across.render(across.average_ranks(table, found.records), style, width))
+        return
     if cost:
         from addp_bench.pareto import with_costs
 
@@ -239,7 +250,6 @@ def leaderboard(
         if out is not None:
             paging.write(own, out)
             return
-    width = shutil.get_terminal_size((0, 0)).columns or None  # none where the table goes into a file or a pipe
     click.echo(tables.render(table, style, width) if own is None else own)
 
 

@@ -74,11 +74,13 @@ def read(files: Sequence[Path]) -> list[Published]:
         for k, row in enumerate(content, 1):
             place = f"{file}, row {k}"
             try:
-                read: dict[str, Any] = _Row.model_validate(row).model_dump()
-                cleaned: dict[str, Any] = {n: clean(v) if isinstance(v, str) else v for n, v in read.items()}
-                found.append(Published(**cleaned, place=place))
+                checked = _Row.model_validate(row)
             except pydantic.ValidationError as wrong:
                 problems += [_said(place, one) for one in wrong.errors()]
+                continue
+            fields = checked.model_dump()
+            said: dict[str, Any] = {name: clean(v) if isinstance(v, str) else v for name, v in fields.items()}
+            found.append(Published(**said, place=place))
     first: dict[tuple[str, ...], str] = {}
     for one in found:
         key = tuple(tidy(getattr(one, name)) for name in _SAME)

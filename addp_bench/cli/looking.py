@@ -206,7 +206,9 @@ def leaderboard(
         raise click.UsageError("--group-by makes columns of its own; --columns and --cost are for a table without it")
     if columns and (json or style == "json"):
         raise click.UsageError("--columns chooses what is shown; json holds every column")
-    if average_rank and (reference or sort or columns or cost or published or group_by or ceiling or style == rendering.PAGE):
+    if average_rank and (
+        reference or sort or columns or cost or published or group_by or ceiling or style == rendering.PAGE
+    ):
         raise click.UsageError("--average-rank makes one table of all; only --task, --where and --format go with it")
     found = records.load_all(runs)
     for why in found.broken.values():

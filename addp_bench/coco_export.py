@@ -48,6 +48,11 @@ def detections(record: Record, bench: Bench, told: Callable[[int, int], None]) -
     return found
 
 
+def encoded(found: Sequence[dict[str, Any]]) -> bytes:
+    """Detections as the content of a result file."""
+    return (json.dumps(found, allow_nan=False) + "\n").encode()
+
+
 def image_ids(samples: Sequence[str]) -> list[int | str]:
     """What the photographs of these samples are called in a result file."""
     ends = [sample.rpartition("/")[2] for sample in samples]

@@ -167,11 +167,15 @@ def _entry(old: Row, metric: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """A comparison that has an interval. partly: the verdict, but for what the interval says."""
+    """A comparison that has an interval. partly: the verdict, but for what the interval says.
+
+    better: 1 where higher is, else -1. same: the statistics of every seed are the baseline's, bit for bit.
+    """
 
     partly: Verdict
     panel: Panel
     better: int
+    same: bool
 
     def ends(self, level: float) -> tuple[float, float]:
         """The interval at a level, signed so that worse is negative."""
@@ -204,6 +208,8 @@ class _Compared:
         if fell:
             return replace(said, word="regressed")
         if math.isnan(low):
+            if self.same:
+                return replace(said, word="passed")
             return replace(said, word="inconclusive", reason="no interval can be made of these samples")
         if high < self.least - self.rounding:
             why = f"its own interval lies beyond the tolerance, but not corrected over {comparisons} comparisons"
@@ -242,8 +248,8 @@ def _of_metric(
     if changed := _changed(old, new, metric, made, rebuild):
         return replace(plain, word="incomparable", reason=f"the metric differs in {changed}")
     values = [record.value(metric) for record in new.records]
-    if plain.baseline is None:
-        return replace(plain, word="incomparable", reason="the baseline has no value for it")
+    if plain.baseline is None:  # nothing can be lost
+        return replace(plain, reason="the baseline has no value for it")
     if None in values:
         why = next(r.result["metrics"][metric]["reason"] for r in new.records if r.value(metric) is None)
         return replace(plain, word="new failure", reason=f"it has no value any more: {clean(why)}")
@@ -256,7 +262,12 @@ def _of_metric(
         plain = replace(plain, word="new failure", reason=f"{len(lost)} samples are no longer scored: {named}")
         if not _scored(made, now):
             return plain
-    return _Compared(plain, Panel(made, [now, before], resamples=resamples), 1 if said["higher_is_better"] else -1)
+    better = 1 if said["higher_is_better"] else -1
+    return _Compared(plain, Panel(made, [now, before], resamples=resamples), better, _digests(old) == _digests(new))
+
+
+def _digests(row: Row) -> dict[int, str]:
+    return {seed: record.result["statistics"]["sha256"] for seed, record in row.by_seed.items()}
 
 
 def _changed(old: Row, new: Row, metric: str, made: Metric | None, rebuild: Rebuild) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from addp_bench import __version__
@@ -79,21 +80,25 @@ def results(records: Sequence[Record], url: str = "") -> list[EvalResult]:
     return found
 
 
-def write(file: Path, name: str, found: Sequence[EvalResult]) -> None:
-    """Put results into the metadata of a card; its other metadata and its words stay, a card that is not there is made.
+def put_into(file: Path, name: str, found: Sequence[EvalResult]) -> bytes:
+    """The content of a card with these results among its metadata; the rest of them and its words stay as they are.
 
-    Raises BadData for a file whose metadata cannot be read.
+    file: the card, which need not be there yet. Raises BadData for one whose metadata cannot be read.
     """
     from huggingface_hub import metadata_load, metadata_save
     from huggingface_hub.repocard_data import eval_results_to_model_index
     from yaml import YAMLError
 
-    try:
-        known = (metadata_load(file) or {}) if file.exists() else {}
-    except (YAMLError, ValueError, UnicodeDecodeError) as broken:
-        raise BadData(f"{file}: its metadata cannot be read ({clean(str(broken))[:200]})") from broken
-    index = eval_results_to_model_index(name, list(found))
-    metadata_save(file, {**known, "model-index": index})
+    with TemporaryDirectory(prefix="addp-bench-") as scratch:
+        copy = Path(scratch) / "README.md"  # the library rewrites a file in place, and could leave half of it
+        try:
+            known = (metadata_load(file) or {}) if file.exists() else {}
+            if file.exists():
+                copy.write_bytes(file.read_bytes())
+        except (YAMLError, ValueError, OSError) as broken:
+            raise BadData(f"{file}: its metadata cannot be read ({clean(str(broken))[:200]})") from broken
+        metadata_save(copy, {**known, "model-index": eval_results_to_model_index(name, list(found))})
+        return copy.read_bytes()
 
 
 def block(name: str, found: Sequence[EvalResult]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,14 +36,14 @@ def table(records: Sequence[Record]) -> pyarrow.Table:
     return whole.replace_schema_metadata({"addp_bench": __version__, "addp_bench_metrics": json.dumps(described)})
 
 
-def write(file: Path, records: Sequence[Record]) -> int:
-    """Write the table of these records; returns how many lines it has."""
-    _pyarrow()
+def packed(records: Sequence[Record]) -> tuple[bytes, int]:
+    """The table of these records as the content of a file, and how many lines it has."""
+    pa = _pyarrow()
     from pyarrow import parquet
 
-    made = table(records)
-    parquet.write_table(made, file, compression="zstd")
-    return int(made.num_rows)
+    made, content = table(records), pa.BufferOutputStream()
+    parquet.write_table(made, content, compression="zstd")
+    return content.getvalue().to_pybytes(), int(made.num_rows)
 
 
 def _columns(record: Record, pa: Any) -> Iterator[tuple[str, Any]]:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from xml.etree import ElementTree
 
+import click
 import numpy as np
 import pytest
+import yaml
 from results import record
 
 from addp_bench.bundles import packed
+from addp_bench.cli import commands
 from addp_bench.gate import Gate, Verdict
 from addp_bench.gate_reports import LONGEST, MARKER, report
+from addp_bench.metrics import MeanOf
 from addp_bench.records import load_all
 
 BASE = np.random.default_rng(0).uniform(0.1, 0.7, 120)
@@ -102,6 +110,8 @@ def test_a_record_that_cannot_be_read_is_missing_and_named(shell, file, runs):
         (["--strict", "update"], 2, "options of update stand after its name"),
         (["update", "--baseline", "FILE", "--runs", "nowhere"], 4, "there is no record here yet"),
         (["update", "--baseline", "other.zip", "--tolerance", "oiuo=1"], 2, "Did you mean 'oiou'"),
+        (["update", "--baseline", "baseline.md"], 2, "expected a name that ends in .zip"),
+        (["--baseline", "FILE", "--out", "/proc/nowhere/gate.xml"], 2, "/proc/nowhere/gate.xml cannot be written"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_is_no_failed_gate(shell, file, runs, arguments, code, said, monkeypatch):
@@ -227,6 +237,36 @@ def test_update_keeps_tolerances_and_says_in_words_what_it_wrote(shell, file, ru
     assert shell("gate", "--baseline", file, "--runs", worse)[0] == 0
     told = json.loads(shell("gate", "update", "--baseline", file, "--runs", runs, "--json")[1])
     assert told == {"baseline": str(file), "rows": 2, "records": 2, "tolerances": {"oiou": 1.0, "miou": 2.0}}
+
+
+def test_tolerances_of_rows_that_are_left_out_do_no_harm(shell, tmp_path):
+    """Two tasks with metrics of their own, gated together and apart; what is gone takes its tolerance along."""
+    error = (MeanOf(id="rmse", label="RMSE", unit="m", higher_is_better=False, column="iou"),)
+    runs, file = tmp_path / "runs", tmp_path / "deep" / "b.zip"
+    record(runs, BASE, weights="uniform")
+    depth = record(runs, BASE, result_task="depth", metrics=error)
+    both = ("--tolerance", "rmse=0.02", "--tolerance", "oiou=1")
+    assert shell("gate", "update", "--baseline", file, "--runs", runs, *both)[0] == 0
+    for where in ((), ("--where", "task=ris"), ("--where", "task=depth")):
+        assert shell("gate", "--baseline", file, "--runs", runs, *where)[0] == 0
+    shutil.rmtree(depth.folder)
+    code, _, err = shell("gate", "update", "--baseline", file, "--runs", runs)
+    assert (code, err) == (0, "no record has rmse any more; the tolerance is dropped\n")
+    assert "Tolerances: oiou 1;" in file.with_suffix(".md").read_text()
+
+
+def test_the_workflow_of_the_documentation_is_one_and_its_commands_parse():
+    page = (Path(__file__).parents[1] / "docs" / "ci.md").read_text()
+    blocks = re.findall(r"^```yml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    workflow = yaml.safe_load(blocks[0])
+    steps = [*workflow["jobs"]["gate"]["steps"], *yaml.safe_load(blocks[1])]
+    words = [shlex.split(step["run"].removesuffix(" || true")) for step in steps if "run" in step]
+    ours = [line[1:] for line in words if line[0] == "addp-bench"]
+    assert [line[0] for line in ours] == ["run", "gate", "gate", "gate"]
+    for line in ours:
+        group = click.Context(commands, info_name="addp-bench")
+        name, command, rest = commands.resolve_command(group, line)
+        command.make_context(name, rest, parent=group)  # or raises click.UsageError
 
 
 # ----------------------------------------------------------------------------------------------------- reports

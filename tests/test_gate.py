@@ -343,6 +343,17 @@ def test_one_photograph_decides_nothing(before, now):
     assert word(gate) == "inconclusive"
     assert (gate.verdicts[0].low, gate.failed) == (None, False)
     assert judge([record(before, BASE[:2])], [record(now, BASE[:2] - 0.1)], {}, strict=True).failed
+    assert word(judge([record(before, BASE[:2])], [record(now, BASE[:2])], {})) == "passed"
+
+
+def test_a_baseline_without_a_value_can_lose_nothing(before, now):
+    none = {"label": "oIoU", "unit": "points", "higher_is_better": True, "version": 1, "value": None, "reason": "none"}
+    gate = judge(*([record(runs, BASE, result_metrics={"oiou": none})] for runs in (before, now)), {})
+    assert (word(gate), gate.failed, gate.verdicts[0].reason) == (
+        "inconclusive",
+        False,
+        "the baseline has no value for it",
+    )
 
 
 # ----------------------------------------------------------- planted regressions and reseeding, on real records

@@ -13,7 +13,7 @@ from results import record
 
 from addp_bench.errors import BadRequest
 from addp_bench.metrics import MeanOf
-from addp_bench.model_cards import block, results, write
+from addp_bench.model_cards import block, put_into, results
 from addp_bench.tables import leaderboard
 
 BASE = np.random.default_rng(0).uniform(0.1, 0.7, 60)
@@ -86,8 +86,7 @@ def test_a_metric_without_a_value_is_left_out(tmp_path):
 def test_a_card_keeps_its_words_and_its_other_metadata(cells, tmp_path):
     file = tmp_path / "README.md"
     file.write_text("---\nlicense: apache-2.0\ntags:\n- depth\nmodel-index:\n- name: old\n---\n# My model\n\nWords.\n")
-    write(file, "me/model", results(cells))
-    text = file.read_text()
+    text = put_into(file, "me/model", results(cells)).decode()
     assert text.endswith("# My model\n\nWords.\n")
     card = yaml.safe_load(text.split("---")[1])
     assert (card["license"], card["tags"]) == ("apache-2.0", ["depth"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, runs_option, say
+from addp_bench.cli.options import answer, json_option, load_plugins, plugin_options, runs_option, say, write_file
 
 if TYPE_CHECKING:
     from addp_bench.records import Record
@@ -45,12 +45,10 @@ def bundle(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
       addp-bench export bundle all --out results.zip
     """
     from addp_bench.bundles import packed
-    from addp_bench.store import storage_errors, write_bytes
 
     found = _found(cell, runs)
     content = packed(found)
-    with storage_errors(out.parent):
-        write_bytes(out, content)
+    write_file(out, content)
     if json:
         answer({"bundle": str(out), "cells": [record.id for record in found], "bytes": len(content)})
         return
@@ -79,7 +77,7 @@ def hf(cell: Sequence[str], name: str, url: str, out: Path | None, runs: Path, j
 
     results = model_cards.results(_found(cell, runs), url)
     if out is not None:
-        model_cards.write(out, name, results)
+        write_file(out, model_cards.put_into(out, name, results))
     if json:
         answer({"card": str(out) if out else None, "results": len(results), "block": model_cards.block(name, results)})
     elif out is not None:
@@ -101,11 +99,10 @@ def parquet(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
       addp-bench export parquet all --out samples.parquet
     """
     from addp_bench import parquet as tables
-    from addp_bench.store import storage_errors
 
     found = _found(cell, runs)
-    with storage_errors(out.parent):
-        lines = tables.write(out, found)
+    content, lines = tables.packed(found)
+    write_file(out, content)
     if json:
         answer({"table": str(out), "cells": [record.id for record in found], "lines": lines})
         return
@@ -136,17 +133,15 @@ def coco(
       addp-bench export coco 3f8a --out results.json
       addp-bench score --task detection --dataset coco:path=DIR --predictions results.json
     """
-    from addp_bench.coco_export import detections
+    from addp_bench.coco_export import detections, encoded
     from addp_bench.progress import Progress
     from addp_bench.run import Bench
-    from addp_bench.store import storage_errors, write_json
 
     (record,) = _found([cell], runs)
     loaded = load_plugins(plugin, no_plugin, strict_plugins)
     with Progress(quiet=json).bar("reading boxes") as told:
         boxes = detections(record, Bench(loaded.registry, loaded.hooks, runs.absolute()), told)
-    with storage_errors(out.parent):
-        write_json(out, boxes)
+    write_file(out, encoded(boxes))
     photographs = len({line["image_id"] for line in boxes})
     if json:
         answer({"results": str(out), "cell": record.id, "boxes": len(boxes), "photographs": photographs})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from addp_bench.cli.options import answer, json_option, runs_option, say
+from addp_bench.cli.options import answer, json_option, runs_option, say, write_file
 
 if TYPE_CHECKING:
     from addp_bench.records import Record
@@ -90,12 +90,12 @@ def gate(
     asked = _tolerances(tolerance)
     with baselines.opened(baseline) as found:
         before = select(found.records, where)
-        judged = gates.judge(before, _now(runs, where), {**found.tolerances, **asked}, strict=strict)
+        metrics = {name for record in before for name in record.result["metrics"]}
+        kept = {name: value for name, value in found.tolerances.items() if name in metrics}  # of the rows selected
+        judged = gates.judge(before, _now(runs, where), {**kept, **asked}, strict=strict)
     told = report(judged, "json" if json else style)
     if out is not None:
-        from addp_bench.store import write_bytes
-
-        write_bytes(out, (told + "\n").encode())
+        write_file(out, (told + "\n").encode())
         say(report(judged, "text"), err=json)
     else:
         click.echo(told)
@@ -129,30 +129,34 @@ def update(baseline: Path, runs: Path, tolerance: Sequence[str], where: Sequence
     """
     from addp_bench import baseline as baselines
     from addp_bench import bundles
-    from addp_bench.errors import BadData, unknown
+    from addp_bench.errors import BadData, BadOption, unknown
     from addp_bench.gate_reports import contents
     from addp_bench.gate_rows import rows as rows_of
     from addp_bench.records import load_all
     from addp_bench.selection import select
-    from addp_bench.store import write_bytes
 
+    if baseline.suffix != ".zip":
+        raise BadOption(f"--baseline {baseline}: expected a name that ends in .zip, beside which a .md is written")
     tolerances, rows = {}, 0
     if baseline.exists():
         with baselines.opened(str(baseline)) as old:
             tolerances, rows = dict(old.tolerances), len(rows_of(old.records))
-    tolerances |= _tolerances(tolerance)
+    asked = _tolerances(tolerance)
     loaded = load_all(runs)
     if loaded.broken:
         raise BadData("; ".join(loaded.broken.values()))
     found = rows_of(select(loaded.records, where))
     kept = [record for row in found for record in row.records]
     metrics = {name for record in kept for name in record.result["metrics"]}
-    for name in tolerances:
+    for name in asked:
         if name not in metrics:
             raise unknown("metric of these records", name, metrics)
-    write_bytes(baseline, bundles.packed(kept, tolerances))
+    if gone := sorted(tolerances.keys() - metrics):
+        say(f"no record has {', '.join(gone)} any more; the tolerance is dropped", err=True)
+    tolerances = {name: value for name, value in {**tolerances, **asked}.items() if name in metrics}
+    write_file(baseline, bundles.packed(kept, tolerances))
     beside = baseline.with_suffix(".md")
-    write_bytes(beside, contents(kept, tolerances).encode())
+    write_file(beside, contents(kept, tolerances).encode())
     few = sum(row.trained and len(row.by_seed) < 3 for row in found)
     if json:
         answer({"baseline": str(baseline), "rows": len(found), "records": len(kept), "tolerances": tolerances})

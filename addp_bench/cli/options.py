@@ -72,6 +72,21 @@ def answer(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
+def write_file(file: Path, content: bytes) -> None:
+    """Write a file that was named in the command, whole or not at all; its folder is made.
+
+    Raises StorageProblem where that cannot be.
+    """
+    from addp_bench.errors import StorageProblem
+    from addp_bench.store import write_bytes
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, content)
+    except OSError as problem:
+        raise StorageProblem(f"{file} cannot be written ({problem.strerror}); name another place") from problem
+
+
 def plain(value: Any) -> Any:
     """A measurement as JSON can hold it; numpy's numbers become Python's, what has no value becomes null."""
     value = value.item() if hasattr(value, "item") else value

@@ -111,11 +111,13 @@ def _from_git(ref: str, path: str, name: str) -> Iterator[Baseline]:
         with _of_bundle(_git("cat-file", "blob", place) or b"", name) as found:
             yield found
         return
+    packed = _git("archive", "--format=tar", place) if kind.strip() == b"tree" else None
+    if packed is None:
+        raise BadRequest([f"--baseline {clean(name)}: is neither a file nor a folder of {clean(ref)}"])
     with TemporaryDirectory(prefix="addp-bench-") as scratch:
-        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", place) or b"")) as archive:
-            files = {m.name: m for m in archive if m.isreg() and bundles.is_member(m.name)}
-            read = ((member, archive.extractfile(m)) for member, m in files.items())
-            bundles.put({member: opened_.read() for member, opened_ in read if opened_}, Path(scratch))
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            members = {m.name: archive.extractfile(m) for m in archive if m.isreg() and bundles.is_member(m.name)}
+            bundles.put({member: file.read() for member, file in members.items() if file}, Path(scratch))
         try:
             yield _of_folder(Path(scratch), name)
         except BadData as broken:

@@ -7,10 +7,11 @@ With the paired difference signed so that worse is negative, [low, high] its int
     improved      low > t
     inconclusive  else          shown to be neither
 
-Holm's correction (1979) is over all comparisons of a gate, because one alarm stops everything: uncorrected, forty rows
-of which nothing changed would raise one in most runs. It is stepped down on the intervals: with m comparisons those
-whose interval at level 1 - 0.05 / m lies beyond fall first, then those of the others at 1 - 0.05 / (m - fallen), and so
-on. `passed` and `improved` are claims about one row, and read its own 95 % interval.
+Holm's correction (1979) is over all comparisons of a gate but those of equal statistics, because one alarm stops
+everything: uncorrected, forty rows of which nothing changed would raise one in most runs. It is stepped down on the
+intervals: with m comparisons those whose interval at level 1 - 0.05 / m lies beyond fall first, then those of the
+others at 1 - 0.05 / (m - fallen), and so on. `passed` and `improved` are claims about one row, and read its own 95 %
+interval.
 """
 
 from __future__ import annotations
@@ -112,12 +113,11 @@ def judge(
         if not (math.isfinite(tolerance) and tolerance >= 0):
             raise BadOption(f"--tolerance {name}={tolerance}: expected what may be lost, a number from 0 on")
     found = [each for pair in pairs(before, now) for each in _of_pair(pair, tolerances, resamples, rebuild)]
-    compared = [each for each in found if isinstance(each, _Compared)]
-    fallen = _beyond(compared)
-    verdicts = [
-        each.verdict(id(each) in fallen, len(compared)) if isinstance(each, _Compared) else each for each in found
-    ]
-    return Gate(verdicts, _notes(verdicts, len(compared)), strict)
+    # what is the baseline's own, bit for bit, is no test: it could not have come out otherwise
+    tests = [each for each in found if isinstance(each, _Compared) and not each.same]
+    fallen = _beyond(tests)
+    verdicts = [each.verdict(id(each) in fallen, len(tests)) if isinstance(each, _Compared) else each for each in found]
+    return Gate(verdicts, _notes(verdicts, len(tests)), strict)
 
 
 def _of_pair(
@@ -127,7 +127,7 @@ def _of_pair(
     old, new = pair.old, pair.new
     if old is None:
         assert new is not None
-        return [Verdict(pair.name, new.first.headline, "new", cells=_ids(new))]
+        return [Verdict(pair.name, clean(new.first.headline), "new", cells=_ids(new))]
     entry = _entry(old, old.first.headline)
     if new is None:
         return [Verdict(pair.name, word="missing", reason=pair.differs, **entry)]
@@ -304,10 +304,10 @@ def _scored_once(metric: Metric, statistics: Statistics) -> set[str]:
     return set(statistics.ids[~np.isnan(np.add(*metric.terms(statistics.columns)))].tolist())
 
 
-def _notes(verdicts: Sequence[Verdict], compared: int) -> list[str]:
+def _notes(verdicts: Sequence[Verdict], tests: int) -> list[str]:
     notes = []
-    if compared:
-        of = "1 comparison" if compared == 1 else f"{compared} comparisons, Holm-corrected"
+    if tests:
+        of = "1 comparison" if tests == 1 else f"{tests} comparisons, Holm-corrected"
         notes.append(f"Differences are paired by sample, with 95 % intervals; {of}.")
     if few := len({verdict.row for verdict in verdicts if verdict.about == "checkpoint"}):
         notes.append(

@@ -437,6 +437,13 @@ def test_options_of_the_page_are_refused_elsewhere(shell, tmp_path, more):
     assert "--out and --samples are for --format html" in err
 
 
+def test_an_order_is_chosen_on_the_page_and_not_before(shell, tmp_path):
+    record(tmp_path, np.linspace(0.2, 0.8, 20))
+    code, out, err = shell("leaderboard", "--runs", tmp_path, "--format", "html", "--sort", "miou")
+    assert (code, out) == (2, "")
+    assert "every heading of the page sorts" in err
+
+
 def test_a_page_that_cannot_be_written_is_one_line(shell, tmp_path):
     record(tmp_path, np.linspace(0.2, 0.8, 20))
     (tmp_path / "file").write_text("")

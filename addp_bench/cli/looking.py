@@ -181,7 +181,6 @@ def leaderboard(
     protocol, budget, seed, sampling_steps, read_at, precision. Values after a comma are alternatives.
 
     On a terminal that is too narrow, columns are left out and named below the table; every other format holds all.
-
     The format html is a page that opens from disk: tables to sort and filter, plots, and samples with their pictures.
 
     \b
@@ -200,6 +199,8 @@ def leaderboard(
     style = "json" if json else style
     if style != rendering.PAGE and (out is not None or samples is not None):
         raise click.UsageError("--out and --samples are for --format html")
+    if style == rendering.PAGE and (sort or columns):
+        raise click.UsageError("--sort and --columns are not for --format html: the page sorts and chooses by itself")
     if metric and not group_by:
         raise click.UsageError("--metric chooses what --group-by shows; without it every metric has its column")
     if group_by and (columns or cost):
@@ -250,8 +251,7 @@ def leaderboard(
         load = partial(load_plugins, plugin, no_plugin, strict_plugins)
         own = paging.made(table, found.records, samples, runs, load) if own is None else own
         if out is not None:
-            paging.write(own, out)
-            return
+            return paging.write(own, out)
     click.echo(tables.render(table, style, width) if own is None else own)
 
 

@@ -245,11 +245,11 @@ def _sheets(table: Table) -> list[Sheet]:
     for section in table.sections:
         made.append(Sheet(title_of(section), _shown(section, table), [*same_in_all(section), *section.notes]))
         if section.published:
-            made.append(_published(section))
+            made.append(published_of(section))
     return made
 
 
-def _published(section: Section) -> Sheet:
+def published_of(section: Section) -> Sheet:
     """What others published of the same task, dataset and split."""
     rows = section.published
     columns = [Column("axis", "published", [row["method"] for row in rows])]

@@ -25,6 +25,11 @@ class Sheet:
     columns: Sequence[Column]
     notes: Sequence[str] = ()
 
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """What stands in each line."""
+        return list(zip(*(column.cells for column in self.columns)))
+
 
 def written(
     style: str,

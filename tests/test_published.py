@@ -109,3 +109,19 @@ def test_every_mistake_is_told_at_once_and_nothing_is_run(shell, runs):
     file.write_text("- !!python/object/apply:os.system ['touch hacked']\n")
     assert "cannot be read as YAML" in board(shell, runs, file)[2]
     assert "cannot be read" in board(shell, runs, runs / "nowhere.yaml")[2]
+
+
+def test_a_page_shows_them_below_its_table_as_text(shell, runs):
+    file = written(runs, {**ROW, "method": "<i>Somebody's</i>"})
+    page = runs / "page.html"
+    code, _, err = board(shell, runs, file, "--format", "html", "--samples", "0", "--out", page)
+    assert code == 0, err
+    html = page.read_text()
+    below = html[html.index(">Published</h3>") :]
+    assert html.index('class="board"') < html.index(">Published</h3>")
+    assert '<th scope="row">&lt;i&gt;Somebody&#39;s&lt;/i&gt;</th><td>81.2</td>' in below
+    assert "https://example.org/paper, Table 3</td>" in below
+    assert "not measured here, not ranked" in below
+    without = runs / "without.html"
+    shell("leaderboard", "--runs", runs, "--format", "html", "--samples", "0", "--out", without)
+    assert ">Published</h3>" not in without.read_text()

@@ -16,8 +16,8 @@ from addp_bench.page.plots import Charted, colours, interval_bar, plots
 from addp_bench.page.samples import MOST, Chosen, bar
 from addp_bench.page.svg import Plot
 from addp_bench.records import Record
-from addp_bench.rendering import Section, grid, points, same_in_all, title_of
-from addp_bench.sheets import NOTHING
+from addp_bench.rendering import Section, grid, points, published_of, same_in_all, title_of
+from addp_bench.sheets import NOTHING, Sheet
 from addp_bench.spec import KINDS
 
 LESSER = 2  # further metrics that are shown before anybody asks for more
@@ -78,7 +78,8 @@ class Tier:
 class View:
     """A section. first: number of the row that is emphasised. filters: axis -> the choices met on it.
 
-    samples: for the browser, see `browsed`; None where there are none, for the reason `missing`.
+    samples: for the browser, see `browsed`; None where there are none, for the reason `missing`. published: what others
+    say of the same data, None where nothing was named.
     """
 
     anchor: str
@@ -91,6 +92,7 @@ class View:
     plots: Sequence[Plot]
     samples: Mapping[str, Any] | None
     missing: str
+    published: Sheet | None = None
 
     @property
     def lines(self) -> list[Line]:
@@ -150,6 +152,7 @@ def view(
         plots=plots(charted, headline, section.metrics[headline]),
         samples=browsed(section, chosen, pictures, names) if chosen else None,
         missing=missing,
+        published=published_of(section) if section.published else None,
     )
 
 

@@ -143,6 +143,8 @@ class Panel:
         would be narrower, and wrong where rows are close: a resample adds noise to a table that has noise already.
         """
         placed = np.arange(len(self.rows)) if among is None else np.asarray(among, np.int64)
+        if not len(placed):
+            return [None] * len(self.rows)
         better = 1 if self.metric.higher_is_better else -1
         values = better * self.means[placed]
         resampled = [self._resampled[:, self._of_row[k]] for k in placed]

@@ -165,7 +165,7 @@ def test_the_command_tells_effects_in_every_format(shell, tmp_path):
     (line,) = [line for line in out.splitlines() if line.startswith("aug ")]
     assert "linear − none" in line
     assert "+12." in line
-    for style in ("markdown", "latex", "html"):
+    for style in ("markdown", "latex"):
         assert "linear" in shell("effects", "--runs", tmp_path, "--format", style)[1]
     rows = list(csv.DictReader(io.StringIO(shell("effects", "--runs", tmp_path, "--format", "csv")[1])))
     told, shared = ["weights", "aug", "weights × aug"], ["weights", "aug", "seed", "weights × aug", "rest"]

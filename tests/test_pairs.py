@@ -81,6 +81,7 @@ def test_a_rank_is_bounded_by_the_rows_that_it_is_separated_from(higher_is_bette
     assert Panel(metric, rows).ranks() == [(4, 4), (3, 3), (1, 2), (1, 2)]
     assert Panel(metric, rows).ranks(among=[0, 3]) == [(2, 2), None, None, (1, 1)]
     assert Panel(metric, rows[:1]).ranks() == [(1, 1)]
+    assert Panel(metric, rows[:2]).ranks(among=[]) == [None, None]
 
 
 def test_holm_is_applied_over_the_tests_of_one_row():

@@ -55,7 +55,7 @@ def test_they_stand_apart_with_their_source_and_the_table_is_as_before(shell, ru
     assert "another protocol" in below
 
 
-@pytest.mark.parametrize("style", ["markdown", "latex", "html"])
+@pytest.mark.parametrize("style", ["markdown", "latex"])
 def test_every_format_tells_the_source(shell, runs, style):
     assert "example.org/paper" in board(shell, runs, written(runs, ROW), "--format", style)[1]
 

@@ -20,7 +20,14 @@ _STYLES = {"table": "simple", "markdown": "pipe"}  # of tabulate
 @click.option("--metric", multiple=True, metavar="METRIC", help="Compare this metric alone; may be repeated.")
 @click.option("--by", metavar="ATTRIBUTE", default="", help="By what the samples are: level, kind, size, ...")
 @click.option("--flips", type=click.IntRange(0), default=5, show_default=True, help="Samples shown that flipped.")
-@click.option("--format", "style", type=click.Choice([*_STYLES, "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice([*_STYLES, "json"]),
+    default="table",
+    show_default=True,
+    help="How it is shown.",
+)
 @json_option
 def compare(
     sides: Sequence[str],

@@ -31,10 +31,11 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scores():
-    """Cell -> the IoU of 30 samples: two that differ on the first ten, one that does nothing right."""
-    rng = np.random.default_rng(0)
-    first = rng.uniform(0.55, 0.95, 30)
-    second = np.where(np.arange(30) < 10, first - 0.5, first)
+    """Cell -> the IoU of 30 samples: two that flip on the first ten, one that does nothing right."""
+    noise = np.random.default_rng(0).uniform(-0.02, 0.02, 30)
+    flipped = np.arange(30) < 10  # by less than the others differ without a flip
+    first = np.where(flipped, 0.55, 0.95) + noise
+    second = np.where(flipped, 0.45, 0.6) + noise
     return {"uniform": first, "p2": second, EVIL: first / 3}
 
 

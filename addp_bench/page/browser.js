@@ -25,19 +25,23 @@ function browser(place) {
 
   // ------------------------------------------------------------- pictures
 
+  // enlarged, what has few pixels shows them; what has many is smoothed
+  function picture(src, alt, kind = "") {
+    return el("img", { class: kind, src, alt, onload: ({ target }) => target.classList.toggle("few", target.naturalWidth < 128) });
+  }
+
   function layer(shown, alt, photo) {
     if (!shown) return null;
     if (shown.kind === "text") return el("span", { class: "said" }, shown.text);
-    if (shown.kind === "picture") return el("img", { src: shown.src, alt });
-    return el("span", { class: "stack" }, el("img", { class: "under", src: photo, alt: "" }),
-      el("img", { class: "mask", src: shown.src, alt }));
+    if (shown.kind === "picture") return picture(shown.src, alt);
+    return el("span", { class: "stack" }, picture(photo, "", "under"), picture(shown.src, alt, "mask"));
   }
 
   function panel(title, content, score) {
     if (!content && score === undefined) return null;
     const verdict = right(score === undefined ? null : score);
-    const words = score === undefined ? [] : [el("span", { class: verdict === null ? "" : verdict ? "right" : "wrong" },
-      ` ${points(score)}${verdict === null ? "" : verdict ? " ✓" : " ✗"}`)];
+    const words = score === undefined ? [] : [" ", el("span", { class: verdict === null ? "" : verdict ? "right" : "wrong" },
+      `${points(score)}${verdict === null ? "" : verdict ? " ✓" : " ✗"}`)];
     return el("div", { class: content ? "panel" : "panel bare" }, content || null, el("small", {}, title, ...words));
   }
 
@@ -46,20 +50,22 @@ function browser(place) {
     const mine = letter ? `${letter}: ` : "";
     const answer = layer(one.answer, `${mine}answer, ${points(one.score)}`, sample.photo);
     if (answer && answer.className === "stack" && sample.truth.kind === "mask")
-      answer.append(el("img", { class: "edge", src: sample.truth.edge, alt: "" }));
+      answer.append(picture(sample.truth.edge, "", "edge"));
     return [
-      one.drawing ? panel(`${mine}drawn`, el("img", { src: one.drawing, alt: `${mine}what the model drew` })) : null,
+      one.drawing ? panel(`${mine}drawn`, picture(one.drawing, `${mine}what the model drew`)) : null,
       panel(`${mine}answer`, answer, one.score),
     ];
   }
 
   function panels(i) {
     const sample = samples[i];
-    return el("div", { class: "panels" },
-      sample.photo ? panel("photograph", el("img", { src: sample.photo, alt: "photograph" })) : null,
+    const made = el("div", { class: "panels" },
+      sample.photo ? panel("photograph", picture(sample.photo, "photograph")) : null,
       panel("truth", layer(sample.truth, "truth", sample.photo)),
       ...answers(sample, i, state.a, state.b < 0 ? "" : "A"),
       ...(state.b < 0 ? [] : answers(sample, i, state.b, "B")));
+    made.style.setProperty("--count", Math.max(4, made.children.length));
+    return made;
   }
 
   // ---------------------------------------------------------------- order

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ _QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
+_WHOLE = "document.readyState === 'complete' && document.documentElement.classList.contains('scripted')"
+
 # DevTools speaks on descriptors 3 and 4, whatever ours are
 _WIRED = """
 import fcntl, os, sys
@@ -32,6 +34,10 @@ os.dup2(here, 3)
 os.dup2(ours, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+
+
+class Refused(Exception):
+    """What the browser would not do."""
 
 
 class Browser:
@@ -48,7 +54,7 @@ class Browser:
             self.ask(f"{domain}.enable")
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One call of the protocol, and its result."""
+        """One call of the protocol, and its result. Raises Refused."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
         if self._session:
@@ -57,7 +63,8 @@ class Browser:
         while True:
             met = self._next()
             if met.get("id") == self._count:
-                assert "error" not in met, (method, met["error"])
+                if "error" in met:
+                    raise Refused(f"{method}: {met['error']}")
                 return met["result"]
             self._event(met)
 
@@ -72,7 +79,7 @@ class Browser:
             mobile=phone,
         )
         self.ask("Page.navigate", url=file.absolute().as_uri())
-        self.until("document.readyState === 'complete' && document.documentElement.classList.contains('scripted')")
+        self.until(_WHOLE)
 
     def eval(self, script: str) -> Any:
         """The value of an expression in the page."""
@@ -83,9 +90,18 @@ class Browser:
     def until(self, script: str) -> None:
         """Wait for an expression to become true."""
         end = time.monotonic() + SECONDS
-        while not self.eval(script):
+        while True:
+            with suppress(Refused):  # the page is just being left
+                if self.eval(script):
+                    return
             assert time.monotonic() < end, f"never came true: {script}"
             time.sleep(0.02)
+
+    def reload(self) -> None:
+        """The page anew."""
+        self.eval("window.stale = true")
+        self.ask("Page.reload")
+        self.until(f"!window.stale && {_WHOLE}")
 
     def press(self, key: str) -> None:
         """A key, as a person presses it."""

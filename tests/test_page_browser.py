@@ -166,8 +166,8 @@ def test_the_theme_is_chosen_and_remembered(at, file):
         assert at.eval(ground) == expected
     at.eval("document.querySelector('input[value=dark]').click()")
     assert at.eval(ground) == dark
-    at.ask("Page.reload")
-    at.until("document.readyState === 'complete' && document.querySelector('input[value=dark]').checked")
+    at.reload()
+    assert at.eval("document.querySelector('input[value=dark]').checked")
     assert at.eval(ground) == dark
     at.eval("document.querySelector('input[value=auto]').click()")
     assert at.eval(ground) == light

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from results import record
 
-from addp_bench.bundles import LARGEST, MANIFEST, packed, unpacked
 from addp_bench.errors import BadBundle, BadData
+from addp_bench.exports.bundles import LARGEST, MANIFEST, packed, unpacked
 from addp_bench.records import Record, load_all
 
 IOU = np.random.default_rng(0).uniform(0.1, 0.9, 40)
@@ -151,6 +151,6 @@ def test_two_files_of_one_name_and_what_fills_a_disk_are_refused(cells, monkeypa
     with pytest.raises(BadBundle, match="two files of one name"):
         unpacked(twice.getvalue(), "b.zip").__enter__()
     assert LARGEST > 1 << 30
-    monkeypatch.setattr("addp_bench.bundles.LARGEST", 10_000)
+    monkeypatch.setattr("addp_bench.exports.bundles.LARGEST", 10_000)
     with pytest.raises(BadBundle, match="MiB unpacked"):
         unpacked(whole, "b.zip").__enter__()

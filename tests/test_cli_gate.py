@@ -20,10 +20,10 @@ import pytest
 import yaml
 from results import record
 
-from addp_bench.bundles import packed
 from addp_bench.cli import commands
-from addp_bench.gate import Gate, Verdict
-from addp_bench.gate_reports import LONGEST, MARKER, report
+from addp_bench.exports.bundles import packed
+from addp_bench.gates.gate import Gate, Verdict
+from addp_bench.gates.reports import LONGEST, MARKER, report
 from addp_bench.metrics import MeanOf
 from addp_bench.records import load_all
 

@@ -8,7 +8,7 @@ import data_miniature as make
 import numpy as np
 import pytest
 
-from addp_bench.coco_export import image_ids
+from addp_bench.exports.coco import image_ids
 from addp_bench.records import Record, load_all
 from addp_bench.tasks.coco import CATEGORIES
 

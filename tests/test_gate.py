@@ -11,7 +11,7 @@ from results import METRICS, record
 from scipy import stats
 
 from addp_bench.errors import BadOption, UnknownName
-from addp_bench.gate import Gate, judge
+from addp_bench.gates.gate import Gate, judge
 from addp_bench.metrics import MeanOf
 from addp_bench.records import load_all
 from addp_bench.statistics import Statistics

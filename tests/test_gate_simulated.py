@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from addp_bench.gate import FAILING, Gate, judge
+from addp_bench.gates.gate import FAILING, Gate, judge
 from addp_bench.records import Record, folder_of, load_all, metric_entry, metric_of, write
 from addp_bench.statistics import Statistics
 

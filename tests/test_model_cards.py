@@ -12,8 +12,8 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from results import record
 
 from addp_bench.errors import BadRequest
+from addp_bench.exports.model_cards import block, put_into, results
 from addp_bench.metrics import MeanOf
-from addp_bench.model_cards import block, put_into, results
 from addp_bench.tables import leaderboard
 
 BASE = np.random.default_rng(0).uniform(0.1, 0.7, 60)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from addp_bench import parquet
 from addp_bench.errors import BadRequest
+from addp_bench.exports import parquet
 from addp_bench.records import load_all
 
 RECORDS = Path(__file__).parents[1] / "benchmarks" / "records"

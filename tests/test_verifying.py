@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from addp_bench.bundles import packed
+from addp_bench.exports.bundles import packed
+from addp_bench.exports.verifying import check
 from addp_bench.records import load, load_all, metric_of
 from addp_bench.statistics import Statistics
-from addp_bench.verifying import check
 
 RECORDS = Path(__file__).parents[1] / "benchmarks" / "records"
 CELL = "2055f753b0cf"  # with slices, a curve, a contribution and every stage's spec

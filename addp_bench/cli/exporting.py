@@ -44,7 +44,7 @@ def bundle(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
       addp-bench export bundle 3f8a 91c2 --out results.zip
       addp-bench export bundle all --out results.zip
     """
-    from addp_bench.bundles import packed
+    from addp_bench.exports.bundles import packed
 
     found = _found(cell, runs)
     content = packed(found)
@@ -73,7 +73,7 @@ def hf(cell: Sequence[str], name: str, url: str, out: Path | None, runs: Path, j
       addp-bench export hf 3f8a 91c2 77e0 --name me/my-model
       addp-bench export hf 3f8a --name me/my-model --out README.md
     """
-    from addp_bench import model_cards
+    from addp_bench.exports import model_cards
 
     results = model_cards.results(_found(cell, runs), url)
     if out is not None:
@@ -98,7 +98,7 @@ def parquet(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
     Example:
       addp-bench export parquet all --out samples.parquet
     """
-    from addp_bench import parquet as tables
+    from addp_bench.exports import parquet as tables
 
     found = _found(cell, runs)
     content, lines = tables.packed(found)
@@ -133,7 +133,7 @@ def coco(
       addp-bench export coco 3f8a --out results.json
       addp-bench score --task detection --dataset coco:path=DIR --predictions results.json
     """
-    from addp_bench.coco_export import detections, encoded
+    from addp_bench.exports.coco import detections, encoded
     from addp_bench.progress import Progress
     from addp_bench.run import Bench
 
@@ -161,9 +161,9 @@ def verify(bundle: Path, json: bool) -> int:
     Example:
       addp-bench verify results.zip
     """
-    from addp_bench import bundles
     from addp_bench.errors import BadRequest
-    from addp_bench.verifying import check
+    from addp_bench.exports import bundles
+    from addp_bench.exports.verifying import check
 
     try:
         content = bundle.read_bytes()

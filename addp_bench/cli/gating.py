@@ -82,9 +82,9 @@ def gate(
         raise click.UsageError(
             f"--summary: {STEP_SUMMARY} is not set here; --format markdown --out FILE writes the same"
         )
-    from addp_bench import baseline as baselines
-    from addp_bench import gate as gates
-    from addp_bench.gate_reports import report
+    from addp_bench.gates import baseline as baselines
+    from addp_bench.gates import gate as gates
+    from addp_bench.gates.reports import report
     from addp_bench.selection import select
 
     asked = _tolerances(tolerance)
@@ -127,11 +127,11 @@ def update(baseline: Path, runs: Path, tolerance: Sequence[str], where: Sequence
     Example:
       addp-bench gate update --baseline baseline.zip --tolerance oiou=0.5 --where budget=quick
     """
-    from addp_bench import baseline as baselines
-    from addp_bench import bundles
     from addp_bench.errors import BadData, BadOption, unknown
-    from addp_bench.gate_reports import contents
-    from addp_bench.gate_rows import rows as rows_of
+    from addp_bench.exports import bundles
+    from addp_bench.gates import baseline as baselines
+    from addp_bench.gates.reports import contents
+    from addp_bench.gates.rows import rows as rows_of
     from addp_bench.records import load_all
     from addp_bench.selection import select
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from addp_bench.differences import differences
 from addp_bench.errors import BadOption, unknown
-from addp_bench.gate_rows import Pair, pairs, told
+from addp_bench.gates.rows import Pair, pairs, told
 from addp_bench.metrics import Summed
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from xml.etree import ElementTree
 
 from addp_bench.errors import unknown
-from addp_bench.gate import FAILING, Gate, Verdict
+from addp_bench.gates.gate import FAILING, Gate, Verdict
 from addp_bench.records import Record, clean
 from addp_bench.rendering import points, with_interval
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from addp_bench import bundles
 from addp_bench.errors import BadBundle, BadData, BadRequest, NothingSelected
+from addp_bench.exports import bundles
 from addp_bench.records import RECORD, Record, clean, load, load_all
 
 FILE = "baseline.zip"  # where nothing else is said

@@ -1,0 +1,1 @@
+"""Gates for CI: whether results got worse than those of a committed baseline."""

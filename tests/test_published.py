@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from results import record
+
+from addp_bench.loading import load
+from addp_bench.published import read
 
 ROW = {
     "method": "Somebody's",
@@ -125,3 +129,20 @@ def test_a_page_shows_them_below_its_table_as_text(shell, runs):
     without = runs / "without.html"
     shell("leaderboard", "--runs", runs, "--format", "html", "--samples", "0", "--out", without)
     assert ">Published</h3>" not in without.read_text()
+
+
+def test_the_numbers_that_are_shipped_name_tasks_data_protocols_and_metrics_that_exist():
+    registry = load().registry
+    (file,) = (Path(__file__).parents[1] / "baselines" / "published").glob("*.yaml")
+    rows = read([file])
+    assert len(rows) == 13
+    for row in rows:
+        task = registry.build("task", row.task)
+        assert row.task in registry.get("dataset", row.dataset).factory.tasks
+        assert row.protocol in task.protocols()
+        metrics = task.evaluator(task.protocols()[row.protocol], ()).metrics
+        assert next(m for m in metrics if m.id == row.metric).unit == "points"
+        assert "Table" in row.source
+    by_method = {row.method.removeprefix("ADDP's model, "): row.value for row in rows}
+    assert by_method["uniform timesteps"] == 56.42
+    assert by_method["timesteps by perception statistics"] == 64.0

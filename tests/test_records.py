@@ -12,7 +12,7 @@ import pytest
 from addp_bench.errors import BadData, BadRequest, NothingSelected, StorageProblem
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, metric_of, write
-from addp_bench.statistics import Ragged, Statistics, columns_of, read_statistics, statistics_of
+from addp_bench.statistics import Ragged, Statistics, _Archive, columns_of, read_statistics, statistics_of
 
 SOME = statistics_of(
     ["a#0", "a#1", "ü#0"],
@@ -211,6 +211,28 @@ def test_statistics_that_were_changed_are_noticed(tmp_path):
     (one.folder / "statistics.npz").unlink()
     with pytest.raises(BadData, match=r"statistics\.npz: cannot be read"):
         _ = load(one.folder).statistics
+
+
+def test_every_kind_of_column_is_read_as_numpy_reads_it(tmp_path):
+    """Columns as numpy writes them are read without its parser; those of two dimensions or another order by it."""
+    columns = {
+        "ids": np.array(["a", "ü", ""]),
+        "image_ids": np.array(["p", "p", "q"]),
+        "s_x": np.array([1.5, np.nan, -0.0]),
+        "o_x": np.arange(4),
+        "a_flag": np.array([True, False, True]),
+        "a_bytes": np.array([1, 2, 255], np.uint8),
+        "a_swapped": np.array([1.0, 2.0, 3.0], ">f8"),
+        "a_square": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    }
+    np.savez_compressed(tmp_path / "s.npz", **columns)
+    archive = _Archive((tmp_path / "s.npz").read_bytes())
+    with np.load(tmp_path / "s.npz") as expected:
+        assert sorted(archive.files) == sorted(expected.files)
+        for name in expected.files:
+            assert archive[name].dtype == expected[name].dtype
+            np.testing.assert_array_equal(archive[name], expected[name])
+            assert archive[name].flags.writeable
 
 
 def test_pickled_objects_are_refused(tmp_path):

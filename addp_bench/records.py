@@ -26,6 +26,7 @@ import pydantic
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import NotRequired, TypedDict
 
+from addp_bench import archives
 from addp_bench.average_precision import AveragePrecision, AverageRecall
 from addp_bench.errors import BadData, BadRequest, NothingSelected
 from addp_bench.metrics import LogOfPairs, MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
@@ -210,7 +211,7 @@ class Record:
         """Rows of statistics.npz. Raises BadData when they are missing, damaged or not those of this record."""
         if self.folder is None:
             raise BadData(f"record {self.id} was not written yet; it has no statistics")
-        return read_statistics(self.folder / STATISTICS, self.result["statistics"]["sha256"])
+        return archives.read(self.folder / STATISTICS, self.result["statistics"]["sha256"])
 
 
 def metric_entry(metric: Metric, value: float, reason: str = "") -> dict[str, Any]:

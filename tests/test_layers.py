@@ -22,7 +22,7 @@ FOLDERS = ("plugins", "tasks", "baselines")
 LAYERS = (
     ("errors", "types", "spec", "randomness", "home", "installed", "progress"),
     ("protocols", "hookspecs", "pixelwise", "schedule", "metrics", "average_precision", "store", "jobs", "adopted"),
-    ("registry", "timesteps", "sampling", "regression", "contribution", "statistics"),
+    ("registry", "timesteps", "sampling", "regression", "contribution", "statistics", "archives"),
     (
         "loading",
         "catalogue",

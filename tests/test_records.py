@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from addp_bench.archives import Archive
 from addp_bench.errors import BadData, BadRequest, NothingSelected, StorageProblem
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.records import Record, clean, find, folder_of, load, load_all, metric_entry, metric_of, write
-from addp_bench.statistics import Ragged, Statistics, _Archive, columns_of, read_statistics, statistics_of
+from addp_bench.statistics import Ragged, Statistics, columns_of, read_statistics, statistics_of
 
 SOME = statistics_of(
     ["a#0", "a#1", "ü#0"],
@@ -226,7 +227,7 @@ def test_every_kind_of_column_is_read_as_numpy_reads_it(tmp_path):
         "a_square": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     }
     np.savez_compressed(tmp_path / "s.npz", **columns)
-    archive = _Archive((tmp_path / "s.npz").read_bytes())
+    archive = Archive((tmp_path / "s.npz").read_bytes())
     with np.load(tmp_path / "s.npz") as expected:
         assert sorted(archive.files) == sorted(expected.files)
         for name in expected.files:

@@ -38,7 +38,7 @@ COMMANDS = {
         "predict": Listed("addp_bench.cli.running:predict", "Let a trained cell answer for a photograph."),
     },
     "Results": {
-        "leaderboard": Listed("addp_bench.cli.looking:leaderboard", "Results as a table, with intervals and tiers."),
+        "leaderboard": Listed("addp_bench.cli.ranking:leaderboard", "Results as a table, with intervals and tiers."),
         "compare": Listed("addp_bench.cli.comparing:compare", "Whether one row beats another, and on which samples."),
         "effects": Listed("addp_bench.cli.attributing:effects", "What each choice does, over a grid of rows."),
         "view": Listed("addp_bench.cli.looking:view", "Curves, pictures and failures of one cell."),

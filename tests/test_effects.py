@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import combinations, product
-from pathlib import Path
 
 import numpy as np
 import pytest
+from real_runs import trained
 from scipy import stats
 
 from addp_bench.effects import Factor, effects, shares
 from addp_bench.factorial import largest, merged
 from addp_bench.metrics import MeanOf, RatioOfSums
-from addp_bench.records import load_all
 from addp_bench.statistics import Statistics
 from addp_bench.uncertainty import Panel, Runs, holm, resample_counts
 
 MEAN = MeanOf(id="miou", label="mIoU", column="iou")
 OIOU = RatioOfSums(id="oiou", label="oIoU", numerator="intersection", denominator="union")
 TWO = (Factor("weights", ("uniform", "p2")), Factor("aug", ("none", "linear")))
-STANDARD = Path(__file__).parents[1] / "benchmarks" / "records" / "standard"
 
 
 def run(images=None, **columns):
@@ -191,22 +188,6 @@ def test_choices_that_always_go_together_are_one():
 
 
 # ------------------------------------------------------------------------------------- planted, and nothing
-
-
-@cache
-def trained():
-    """Runs of records that were really made: 18 networks of much the same quality, on 500 photographs."""
-    records = [r for r in load_all(STANDARD).records if r.result["choices"].get("target", {}).get("name") == "x0"]
-    found = [r.statistics for r in records if r.result["sampling_steps"] == 20]
-    assert len(found) == 18
-    rows = np.argsort(found[0].ids)
-    images = np.unique(found[0].image_ids[rows], return_inverse=True)[1]
-    sums = np.array([[s.columns[c][np.argsort(s.ids)] for c in ("intersection", "union")] for s in found])
-    by_image = np.zeros((18, 2, images.max() + 1))
-    for k in range(18):
-        for c in range(2):
-            by_image[k, c] = np.bincount(images, sums[k, c])
-    return by_image
 
 
 def two_by_two(rng, planted, seeds=3, resamples=250):

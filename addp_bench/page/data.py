@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from addp_bench.grid import Column
+from addp_bench.page import effects
 from addp_bench.page.plots import Charted, colours, interval_bar, plots
 from addp_bench.page.samples import MOST, Chosen, bar
 from addp_bench.page.svg import Plot
@@ -149,7 +150,7 @@ def view(
         heads=heads,
         tiers=list(_tiers(section, lines)),
         filters={axis: sorted(choices) for axis, choices in met.items() if len(choices) > 1},
-        plots=plots(charted, headline, section.metrics[headline]),
+        plots=plots(charted, headline, section.metrics[headline], effects.plot(section, records)),
         samples=browsed(section, chosen, pictures, names) if chosen else None,
         missing=missing,
         published=published_of(section) if section.published else None,

@@ -61,9 +61,10 @@ def colours(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"c{order.index(k)}" if order.index(k) < COLOURS else "c-rest" for k in range(len(rows))]
 
 
-def plots(rows: Sequence[Charted], metric: str, said: Mapping[str, Any]) -> list[Plot]:
-    """Whatever the rows have something to draw for. metric: the headline; said: its label, unit and direction."""
-    made = [_curves(rows, metric, said), _costs(rows, metric, said), *map(_contribution, rows)]
+def plots(rows: Sequence[Charted], metric: str, said: Mapping[str, Any], effects: Plot | None = None) -> list[Plot]:
+    """Whatever the rows have something to draw for. metric: the headline; said: its label, unit and direction.
+    effects: of their choices, drawn elsewhere."""
+    made = [_curves(rows, metric, said), _costs(rows, metric, said), effects, *map(_contribution, rows)]
     return [plot for plot in made if plot is not None]
 
 

@@ -67,7 +67,9 @@ class Estimate:
 
     @cached_property
     def variance(self) -> Variance:
-        """What it varies by, and why."""
+        """What it varies by, and why; nan where resamples do not tell."""
+        if not self.known:
+            return Variance(np.nan, np.nan, np.nan, (1.0, 1.0))
         several = [(part, again) for part, again in zip(self.values, self.parts) if len(part) > 1]
         of_seeds = [(float(part.var(ddof=1)) / len(part), len(part) - 1) for part, _ in several]
         there = [np.var(again - again.mean(axis=1, keepdims=True), axis=0, ddof=1).mean() for _, again in several]

@@ -258,6 +258,19 @@ def test_what_a_difference_would_take_is_told_only_where_it_was_not_separated(tm
     assert small["detectable"] == pytest.approx(2.83 * of_images.std() / 10, rel=0.04)
 
 
+def test_one_image_gives_values_and_no_test(tmp_path):
+    made = [record(tmp_path, np.array(iou), weights=w) for w, iou in (("a", [0.2, 0.4]), ("b", [0.6, 0.4]))]
+    found = difference(compare(made, ["weights=a", "weights=b"]))
+    assert found["value"] == pytest.approx(0.2)
+    assert (found["p"], found["p_holm"], found["better"], found["variance"], found["needed"]) == (
+        None,
+        None,
+        None,
+        None,
+        {},
+    )
+
+
 def test_metrics_that_cannot_be_made_again_are_named(tmp_path):
     entry = {"label": "AP", "value": 0.5, "unit": "points", "higher_is_better": True, "version": 1, "reason": None}
     none = {**entry, "value": None, "reason": "no object is large"}

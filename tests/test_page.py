@@ -17,8 +17,10 @@ import pytest
 from results import record, statistics
 
 from addp_bench import page, records
+from addp_bench.attribution import attribute
 from addp_bench.errors import BadData
-from addp_bench.page import data, plots, samples, svg
+from addp_bench.page import data, effects, plots, samples, svg
+from addp_bench.rendering import with_interval
 from addp_bench.report import scores
 from addp_bench.statistics import Statistics
 from addp_bench.tables import leaderboard
@@ -280,6 +282,22 @@ def test_less_is_better_turns_the_pareto_set_round(found):
     said = {"label": "error", "unit": "m", "higher_is_better": False}
     (drawn,) = [plot for plot in plots.plots(rows, "e", said) if "cost" in plot.title]
     assert [line[-1] for line in drawn.lines] == ["yes", "no"]
+
+
+def test_what_each_choice_does_is_what_the_command_says_and_text_stays_text(found):
+    (section,) = leaderboard(found, [], ["weights=uniform"]).sections
+    drawn = effects.plot(section, {r.id: r for r in found})
+    (told,) = attribute([r for r in found if r.result["training"]], reference=["weights=uniform"])
+    (effect,) = told.effects
+    assert drawn.lines == [
+        ["weights", f"{EVIL} − uniform", with_interval(effect, "points", signed=True), drawn.lines[0][3]]
+    ]
+    assert effect["value"] == pytest.approx(0.1, abs=0.02)
+    assert EVIL not in drawn.svg
+    assert "&lt;script&gt;" in drawn.svg
+    assert ('class="dot c0 on best"' in drawn.svg) == (effect["p_holm"] <= 0.05)
+    (alone,) = leaderboard(found, ["weights=uniform"]).sections
+    assert effects.plot(alone, {r.id: r for r in found}) is None
 
 
 # ------------------------------------------------------------------------------------------------- samples

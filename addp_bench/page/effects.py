@@ -38,7 +38,7 @@ def _drawn(found: Attribution) -> Plot:
     shown = sorted(known, key=lambda effect: effect["p_holm"])[:MOST]
     ends = [factor * effect[end] for effect in shown for end in ("low", "high")] or [0.0]
     at = ticks(min(0.0, *ends), max(0.0, *ends))
-    x = linear(at[0], at[-1], LEFT - 30, RIGHT + 30)
+    x = linear(at[0], at[-1], LEFT, RIGHT)
     step = (BOTTOM - TOP) / max(1, len(shown))
     lines = [_line(effect, x, factor, TOP + (k + 0.72) * step) for k, effect in enumerate(shown)]
     grid = " × ".join(f"{name} ({len(levels)})" for name, levels in found.factors.items())
@@ -74,7 +74,7 @@ def _line(effect: Mapping[str, Any], x: Any, factor: float, y: float) -> Any:
     told = f"{said}, {points(effect['value'], 'points' if factor == 100 else '', signed=True)}"
     return tag(
         "g",
-        words(LEFT - 30, y - 9, said if len(said) <= 78 else f"{said[:77]}…", "start"),
+        words(LEFT, y - 9, said if len(said) <= 78 else f"{said[:77]}…", "start"),
         tag("line", x1=low, x2=high, y1=y, y2=y, class_="whisker"),
         tag("circle", tag("title", told), cx=value, cy=y, r=5.0),
         class_="dot c0 on" + " best" * sure,

@@ -140,7 +140,7 @@ def test_a_loss_is_caught_in_the_real_records_and_their_own_seeds_are_none(tmp_p
         by_seed = [[r for r in trained if r.result["seed"] == seed] for seed in (old, new)]
         found = judge(*by_seed, {"oiou": 0.5})
         assert not found.failed
-        assert len(found.verdicts) == 8
+        assert len(found.verdicts) == 9
         assert {verdict.about for verdict in found.verdicts} == {"checkpoint"}
 
 

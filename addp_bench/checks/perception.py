@@ -246,7 +246,7 @@ def tracker(tracker: Any, registry: Registry) -> Iterator[Finding]:
     for name, given in calls.items():  # it is not called: that might show a run to the world
         method = getattr(tracker, name, None)
         try:
-            inspect.signature(method).bind(*given)  # type: ignore[arg-type]
+            inspect.signature(method).bind(*given)  # type: ignore[arg-type]  # None where it is missing, which raises
             wrong = ""
         except TypeError as why:
             wrong = str(why)

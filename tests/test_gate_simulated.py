@@ -14,6 +14,7 @@ from addp_bench.records import Record, folder_of, load_all, metric_entry, metric
 from addp_bench.statistics import Statistics
 
 STANDARD = Path(__file__).parents[1] / "benchmarks" / "records" / "standard"
+MORE = STANDARD.with_name("more_seeds")
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,37 @@ def test_a_loss_is_caught_in_the_real_records_and_their_own_seeds_are_none(tmp_p
         assert not found.failed
         assert len(found.verdicts) == 9
         assert {verdict.about for verdict in found.verdicts} == {"checkpoint"}
+
+
+def test_five_real_seeds_catch_three_points_and_are_no_regression_of_each_other():
+    """Uniform training with five seeds, as it was run. Answers that miss until three points are lost: caught, of a
+    method. The same runs under each other's seeds, which nobody reseeds better: passed or not to be told, never failed.
+    """
+    records = [*load_all(STANDARD).records, *load_all(MORE).records]
+    plain = {"weights": "uniform", "aug": "none", "target": "x0"}
+    rows = [
+        r
+        for r in records
+        if (r.result["training"] or {}).get("steps") == 1000
+        and {kind: r.result["choices"][kind]["name"] for kind in plain} == plain
+    ]
+    five = [one_of_five(r) for r in sorted(rows, key=lambda r: r.result["seed"])]
+    assert [r.result["seed"] for r in five] == [0, 1, 2, 3, 4]
+    rng = np.random.default_rng(0)
+    gate = judge(five, [worsened(one, rng, 0.03) for one in five], {"oiou": 0.5})
+    (verdict,) = gate.verdicts
+    assert (verdict.word, verdict.about, verdict.seeds) == ("regressed", "method", 5)
+    assert verdict.difference == pytest.approx(-0.03, abs=0.005)
+    for shift in range(1, 5):
+        other = [one_of_five(one, (one.result["seed"] + shift) % 5) for one in five]
+        assert not judge(five, other, {"oiou": 0.5}).failed
+
+
+def one_of_five(one: Record, seed: int | None = None) -> Record:
+    """The record by its oIoU alone, perhaps under another seed."""
+    columns = one.statistics.columns
+    seed = one.result["seed"] if seed is None else seed
+    return _made(one, seed, columns["intersection"], columns["union"], one.statistics.image_ids)
 
 
 def _place(gate: Gate, rows: list[Record]) -> int:

@@ -295,7 +295,7 @@ def test_what_each_choice_does_is_what_the_command_says_and_text_stays_text(foun
     assert effect["value"] == pytest.approx(0.1, abs=0.02)
     assert EVIL not in drawn.svg
     assert "&lt;script&gt;" in drawn.svg
-    assert ('class="dot c0 on best"' in drawn.svg) == (effect["p_holm"] <= 0.05)
+    assert ('class="dot c0 best"' in drawn.svg) == (effect["p_holm"] <= 0.05)
     (alone,) = leaderboard(found, ["weights=uniform"]).sections
     assert effects.plot(alone, {r.id: r for r in found}) is None
 

@@ -166,7 +166,10 @@ def test_the_theme_is_chosen_and_remembered(at, file):
         assert at.eval(ground) == expected
     at.eval("document.querySelector('input[value=dark]').click()")
     assert at.eval(ground) == dark
-    at.reload()
+    for _ in range(5):  # the browser keeps what a page remembers in a process of its own, which a busy machine delays
+        at.reload()
+        if at.eval("document.querySelector('input[value=dark]').checked"):
+            break
     assert at.eval("document.querySelector('input[value=dark]').checked")
     assert at.eval(ground) == dark
     at.eval("document.querySelector('input[value=auto]').click()")

@@ -77,7 +77,7 @@ def _line(effect: Mapping[str, Any], x: Any, factor: float, y: float) -> Any:
         words(LEFT, y - 9, said if len(said) <= 78 else f"{said[:77]}…", "start"),
         tag("line", x1=low, x2=high, y1=y, y2=y, class_="whisker"),
         tag("circle", tag("title", told), cx=value, cy=y, r=5.0),
-        class_="dot c0 on" + " best" * sure,
+        class_="dot c0" + " best" * sure,  # no row of the table, so it is never emphasised
     )
 
 

@@ -161,6 +161,7 @@ def test_chosen_columns_come_in_their_order_and_what_tells_rows_apart_stays(runs
         (["--sort", "seconds"], "no metric of these records is called 'seconds'"),
         (["--columns", "oiou", "--json"], "json holds every column"),
         (["--columns", "oiou", "--group-by", "level"], "--group-by makes columns"),
+        (["--ceiling", "--group-by", "level"], "--group-by makes columns"),
     ],
 )
 def test_a_column_that_is_not_there_is_refused(shell, runs, arguments, said):

@@ -94,8 +94,8 @@ def leaderboard(
         raise click.UsageError("--sort and --columns are not for --format html: the page sorts and chooses by itself")
     if metric and not group_by:
         raise click.UsageError("--metric chooses what --group-by shows; without it every metric has its column")
-    if group_by and (columns or cost):
-        raise click.UsageError("--group-by makes columns of its own; --columns and --cost are for a table without it")
+    if group_by and (columns or cost or ceiling):
+        raise click.UsageError("--group-by makes columns of its own: not with --columns, --cost or --ceiling")
     if columns and (json or style == "json"):
         raise click.UsageError("--columns chooses what is shown; json holds every column")
     if average_rank and (

@@ -157,3 +157,22 @@ def test_how_the_easiest_level_hangs_on_the_sentence_is_what_the_records_say():
     level, kind = (record.statistics.attributes[name] for name in ("level", "kind"))
     one, two = (float(points(record, (level == "L0") & (kind == name))) / 100 for name in ("attribute", "two_hop"))
     assert f"({one:.2f} where an attribute names the object, {two:.2f} where two relations do, in seed 0)" in text
+
+
+def test_what_each_choice_brings_over_the_two_by_two_is_what_the_effects_are(shell):
+    text = " ".join((ROOT / "README.md").read_text().split())
+    grid = ["weights=uniform,perception_stats", "target=x0", "train_steps=1000"]
+    where = [word for condition in grid for word in ("--where", condition)]
+    reference = ["--reference", "weights=uniform", "--reference", "aug=none"]
+    runs = ROOT / "benchmarks" / "records" / "standard"
+    code, out, err = shell("effects", "--runs", runs, *where, *reference, "--json")
+    assert code == 0, err
+    (section,) = json.loads(out)["sections"]
+    found = {tuple(effect["factors"]): effect for effect in section["effects"]}
+
+    def said(effect):
+        return with_interval(effect, "points", signed=True)[1:]  # the text says of what it is an increase
+
+    assert f"augmentation brings {said(found['aug',])}, separated after correction" in text
+    assert f"and the weights {said(found['weights',])}" in text
+    assert found["aug",]["p_holm"] <= 0.05 < found["weights",]["p_holm"]

@@ -29,9 +29,9 @@ from addp_bench.average_precision import IOUS, AveragePrecision
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums
 from addp_bench.protocols import Metric
 from addp_bench.records import load_all, metric_of
-from addp_bench.selection import rows_of
+from addp_bench.results.selection import rows_of
+from addp_bench.results.uncertainty import Panel, Runs
 from addp_bench.statistics import Ragged, Statistics
-from addp_bench.uncertainty import Panel, Runs
 
 STANDARD = Path(__file__).parent / "records" / "standard"
 Draw = Callable[[np.random.Generator, np.ndarray], Sequence[Statistics]]

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from addp_bench.records import Record, load_all, write
+from addp_bench.results.tables import leaderboard, render
 from addp_bench.statistics import Statistics
-from addp_bench.tables import leaderboard, render
 
 STANDARD = Path(__file__).with_name("records") / "standard"
 

@@ -17,8 +17,8 @@ import time
 import numpy as np
 
 from addp_bench.metrics import RatioOfSums
+from addp_bench.results.uncertainty import Runs, difference, resample_counts
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Runs, difference, resample_counts
 
 EXPRESSIONS, PHOTOGRAPHS = 10_834, 1500
 OIOU = RatioOfSums(id="oiou", label="oIoU", numerator="intersection", denominator="union")

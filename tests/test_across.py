@@ -12,10 +12,10 @@ import pytest
 from results import record
 from scipy import stats
 
-from addp_bench.across import _ranks, average_ranks, friedman_test, render
 from addp_bench.errors import BadRequest, NothingSelected
 from addp_bench.metrics import MeanOf
-from addp_bench.tables import leaderboard
+from addp_bench.results.across import _ranks, average_ranks, friedman_test, render
+from addp_bench.results.tables import leaderboard
 
 BASE = np.random.default_rng(0).uniform(0.1, 0.5, 60)
 ERROR = (MeanOf(id="absrel", label="AbsRel", higher_is_better=False, column="iou"),)

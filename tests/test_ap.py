@@ -12,11 +12,11 @@ from coco_reference import NAMES, detections, evaluated, objects, photograph, re
 
 from addp_bench.average_precision import IOUS, RECALLS, AveragePrecision, recalls_reached
 from addp_bench.records import metric_entry, metric_of
+from addp_bench.results.uncertainty import Runs, interval
 from addp_bench.statistics import Statistics, columns_of
 from addp_bench.tasks.detection import Detection
 from addp_bench.tasks.matching import AREAS, matched, ranked
 from addp_bench.types import Detections, Sample
-from addp_bench.uncertainty import Runs, interval
 
 TASK = Detection()
 JUDGE = TASK.evaluator(TASK.protocols()["coco"])

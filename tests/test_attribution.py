@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from results import METRICS, record
 
-from addp_bench.attribution import attribute, render
 from addp_bench.errors import BadRequest, NothingSelected, UnknownName
+from addp_bench.results.attribution import attribute, render
 
 RNG = np.random.default_rng(0)
 BASE = RNG.uniform(0.1, 0.6, 80)

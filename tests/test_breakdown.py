@@ -12,8 +12,8 @@ from results import record
 
 from addp_bench.errors import BadRequest, NothingSelected, UnknownName
 from addp_bench.records import load_all, write
+from addp_bench.results.tables import leaderboard, render
 from addp_bench.statistics import Statistics
-from addp_bench.tables import leaderboard, render
 
 LEVELS = np.array(["L0", "L1", "none", "L1"] * 10)
 

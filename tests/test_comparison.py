@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from results import METRICS, record
 
-from addp_bench.comparison import compare, conditions
 from addp_bench.errors import BadData, BadRequest, Incomparable, NothingSelected, UnknownName
 from addp_bench.metrics import MeanOf
 from addp_bench.records import write
+from addp_bench.results.comparison import compare, conditions
+from addp_bench.results.uncertainty import Panel, Runs, holm
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs, holm
 
 BASE = np.random.default_rng(0).uniform(0.2, 0.7, 200)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from addp_bench.drift import shown
+from addp_bench.pictures.drift import shown
 from addp_bench.randomness import uniform
 from addp_bench.reopen import Reopened
 

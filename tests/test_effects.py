@@ -9,11 +9,11 @@ import pytest
 from real_runs import trained
 from scipy import stats
 
-from addp_bench.effects import Factor, effects, shares
-from addp_bench.factorial import largest, merged
 from addp_bench.metrics import MeanOf, RatioOfSums
+from addp_bench.results.effects import Factor, effects, shares
+from addp_bench.results.factorial import largest, merged
+from addp_bench.results.uncertainty import Panel, Runs, holm, resample_counts
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs, holm, resample_counts
 
 MEAN = MeanOf(id="miou", label="mIoU", column="iou")
 OIOU = RatioOfSums(id="oiou", label="oIoU", numerator="intersection", denominator="union")

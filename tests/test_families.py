@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from results import record
 
-from addp_bench import damage, families
 from addp_bench.contribution import estimate
 from addp_bench.errors import BadOption
 from addp_bench.loading import load
+from addp_bench.pictures import damage, families
 from addp_bench.plugins.noise import ScaledLinear
 from addp_bench.plugins.targets import Epsilon
 from addp_bench.spec import Choice

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from addp_bench.average_precision import AveragePrecision
-from addp_bench.flips import binomial, flips
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
+from addp_bench.results.flips import binomial, flips
+from addp_bench.results.uncertainty import Runs
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Runs
 
 IOU = MeanOf(id="miou", label="mIoU", column="iou")
 

@@ -14,8 +14,8 @@ from addp_bench.errors import BadOption, UnknownName
 from addp_bench.gates.gate import Gate, judge
 from addp_bench.metrics import MeanOf
 from addp_bench.records import load_all
+from addp_bench.results.uncertainty import Panel, Runs, holm
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs, holm
 
 STANDARD = Path(__file__).parents[1] / "benchmarks" / "records" / "standard"
 BASE = np.random.default_rng(0).uniform(0.1, 0.7, 200)

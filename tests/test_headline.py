@@ -15,8 +15,8 @@ from addp_bench import records
 from addp_bench.cards import Cards
 from addp_bench.keys import placeless
 from addp_bench.loading import load
-from addp_bench.rendering import with_interval
 from addp_bench.resolve import resolve
+from addp_bench.results.rendering import with_interval
 from addp_bench.specfile import read
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "headline"

@@ -17,9 +17,9 @@ from addp_bench.errors import BadRequest
 from addp_bench.evaluation import recorded
 from addp_bench.loading import load
 from addp_bench.resolve import resolve
-from addp_bench.selection import rows_of
+from addp_bench.results.selection import rows_of
+from addp_bench.results.tables import leaderboard
 from addp_bench.spec import Choice
-from addp_bench.tables import leaderboard
 
 PREDICTOR = """
 import numpy as np

@@ -16,7 +16,7 @@ from scipy import stats
 from addp_bench.average_precision import AveragePrecision
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums, ShareAtLeast
 from addp_bench.records import load_all, metric_of
-from addp_bench.uncertainty import Panel, Runs, interval, only
+from addp_bench.results.uncertainty import Panel, Runs, interval, only
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 RECORDS = SCRIPTS / "records"

@@ -14,7 +14,7 @@ from results import record
 from addp_bench.errors import BadRequest
 from addp_bench.exports.model_cards import block, put_into, results
 from addp_bench.metrics import MeanOf
-from addp_bench.tables import leaderboard
+from addp_bench.results.tables import leaderboard
 
 BASE = np.random.default_rng(0).uniform(0.1, 0.7, 60)
 

@@ -17,13 +17,13 @@ import pytest
 from results import record, statistics
 
 from addp_bench import page, records
-from addp_bench.attribution import attribute
 from addp_bench.errors import BadData
 from addp_bench.page import data, effects, plots, samples, svg
-from addp_bench.rendering import with_interval
-from addp_bench.report import scores
+from addp_bench.pictures.report import scores
+from addp_bench.results.attribution import attribute
+from addp_bench.results.rendering import with_interval
+from addp_bench.results.tables import leaderboard
 from addp_bench.statistics import Statistics
-from addp_bench.tables import leaderboard
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "link", "input", "br", "wbr", "img"}

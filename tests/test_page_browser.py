@@ -11,7 +11,7 @@ from results import record
 
 from addp_bench import page, records
 from addp_bench.page.pictures import shown
-from addp_bench.tables import leaderboard
+from addp_bench.results.tables import leaderboard
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,9 +8,9 @@ from real_runs import trained
 from scipy import stats
 
 from addp_bench.metrics import MeanOf, RatioOfSums
-from addp_bench.pairs import Spread
+from addp_bench.results.pairs import Spread
+from addp_bench.results.uncertainty import Panel, Runs
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs
 
 MEAN = MeanOf(id="miou", label="mIoU", column="x")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from results import record
 
-from addp_bench.pareto import cost_of, front, with_costs
-from addp_bench.rendering import chosen, render
-from addp_bench.tables import leaderboard
+from addp_bench.results.pareto import cost_of, front, with_costs
+from addp_bench.results.rendering import chosen, render
+from addp_bench.results.tables import leaderboard
 
 GPU = "cuda: NVIDIA H200"
 BASE = np.random.default_rng(0).uniform(0.1, 0.6, 60)

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from addp_bench.metrics import MeanOf
-from addp_bench.power import detectable, images_needed, seeds_needed, with_images, with_seeds
+from addp_bench.results.power import detectable, images_needed, seeds_needed, with_images, with_seeds
+from addp_bench.results.uncertainty import Runs, difference
+from addp_bench.results.variances import Variance
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Runs, difference
-from addp_bench.variances import Variance
 
 MANY = 1e9  # degrees of freedom at which t is normal
 

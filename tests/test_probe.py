@@ -10,10 +10,10 @@ import pytest
 from addp_bench.errors import BadData, BadOption, BadPrediction, UnknownName
 from addp_bench.metrics import LogOfPairs
 from addp_bench.records import Record, metric_entry, metric_of
+from addp_bench.results.uncertainty import Runs, interval
 from addp_bench.statistics import Statistics, statistics_of
 from addp_bench.tasks.probe import Probe
 from addp_bench.types import Classified, Sample
-from addp_bench.uncertainty import Runs, interval
 
 NAMES = ("a", "b", "c")
 

@@ -12,7 +12,7 @@ import pytest
 from addp_bench import probing
 from addp_bench.errors import BadData, BadOption, BadRequest, UnknownName
 from addp_bench.loading import load
-from addp_bench.probe_charts import confused, tried
+from addp_bench.pictures.probe_charts import confused, tried
 from addp_bench.resolve import resolve
 
 SHADES = Path(__file__).with_name("shades.py")

@@ -14,11 +14,11 @@ from addp_bench.errors import BadRequest
 from addp_bench.loading import load
 from addp_bench.protocol_cards import Protocol, deviations, hash_of, known, listed
 from addp_bench.resolve import resolve
+from addp_bench.results.tables import leaderboard
 from addp_bench.spec import Request
 from addp_bench.specfile import read
 from addp_bench.stages import Planner
 from addp_bench.store import digest
-from addp_bench.tables import leaderboard
 from addp_bench.tasks.depth import DepthTask
 from addp_bench.tasks.detection import Detection
 from addp_bench.tasks.ris import Ris

@@ -13,7 +13,7 @@ import yaml
 from results import record
 
 from addp_bench.loading import load
-from addp_bench.published import read
+from addp_bench.results.published import read
 
 ROW = {
     "method": "Somebody's",

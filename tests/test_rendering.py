@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from results import record
 
-from addp_bench.grid import broken
-from addp_bench.rendering import render
-from addp_bench.tables import leaderboard
+from addp_bench.results.grid import broken
+from addp_bench.results.rendering import render
+from addp_bench.results.tables import leaderboard
 
 
 @pytest.fixture

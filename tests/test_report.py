@@ -8,11 +8,11 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from results import record, statistics
 
-from addp_bench import report
-from addp_bench.charts import BLUE, ORANGE, SILVER
-from addp_bench.drift import Shown
 from addp_bench.errors import BadData, StorageProblem
-from addp_bench.report import pick, sheet
+from addp_bench.pictures import report
+from addp_bench.pictures.charts import BLUE, ORANGE, SILVER
+from addp_bench.pictures.drift import Shown
+from addp_bench.pictures.report import pick, sheet
 
 CONTRIBUTION = {
     "raw": [0.01] * 9 + [0.91],

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from addp_bench.metrics import MeanOf
+from addp_bench.results.uncertainty import Panel, Runs
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs
 
 MEAN = MeanOf(id="x", label="X", column="x")
 C = 400  # images, one sample each

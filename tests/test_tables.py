@@ -13,8 +13,8 @@ from results import METRICS, record
 from addp_bench.errors import BadRequest, NothingSelected, UnknownName
 from addp_bench.metrics import MeanOf
 from addp_bench.records import load_all
-from addp_bench.selection import select
-from addp_bench.tables import leaderboard, render
+from addp_bench.results.selection import select
+from addp_bench.results.tables import leaderboard, render
 
 GENERATOR = np.random.default_rng(0)
 BASE = GENERATOR.uniform(0.1, 0.7, 200)

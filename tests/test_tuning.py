@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from addp_bench.charts import charts_of
 from addp_bench.errors import BadRequest, Degenerate
 from addp_bench.evaluation import Answer, Drawn, answers
 from addp_bench.loading import load
+from addp_bench.pictures.charts import charts_of
 from addp_bench.plugins.encodings import BinaryMask, RedMask, SolidMask
 from addp_bench.plugins.encodings_labels import ClassMask, Palette
 from addp_bench.plugins.encodings_transparent import TransparentMask
 from addp_bench.reopen import Reopened
 from addp_bench.resolve import resolve
-from addp_bench.selection import rows_of
+from addp_bench.results.selection import rows_of
 from addp_bench.specfile import read
 from addp_bench.tasks.depth import DepthTask
 from addp_bench.tasks.ris import Ris

@@ -10,9 +10,9 @@ from scipy import stats
 
 from addp_bench.errors import BadOption, NothingSelected
 from addp_bench.metrics import MeanOf, MeanOfRatios, RatioOfSums
+from addp_bench.results.uncertainty import Panel, Runs, difference, holm, interval, resample_counts
+from addp_bench.results.variances import quantile, tails
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs, difference, holm, interval, resample_counts
-from addp_bench.variances import quantile, tails
 
 MEAN = MeanOf(id="miou", label="mIoU", column="x")
 OIOU = RatioOfSums(id="oiou", label="oIoU", numerator="i", denominator="u")

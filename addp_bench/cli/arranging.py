@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from addp_bench import published
 from addp_bench.cli.options import say
 from addp_bench.errors import unknown
+from addp_bench.results import published
 
 
 def beside(table: Any, files: Sequence[Path]) -> Any:

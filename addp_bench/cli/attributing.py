@@ -41,7 +41,8 @@ def effects(
       addp-bench effects --factor weights --factor aug --reference aug=none
       addp-bench effects --task ris --metric miou --json
     """
-    from addp_bench import attribution, records
+    from addp_bench import records
+    from addp_bench.results import attribution
 
     found = records.load_all(runs)
     for why in found.broken.values():

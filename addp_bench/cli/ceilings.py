@@ -123,6 +123,6 @@ def _table(found: Sequence[Ceiling], style: str) -> str:
 
 
 def _said(metric: Metric, value: float) -> str:
-    from addp_bench.rendering import points
+    from addp_bench.results.rendering import points
 
     return points(value, metric.unit) + ("" if metric.unit == "points" else f" {metric.unit}")

@@ -51,7 +51,8 @@ def compare(
       addp-bench compare weights=uniform,aug=none weights=min_snr,aug=none --by level
       addp-bench compare 4b7c,seed=0 4b7c,seed=1 --metric oiou --flips 10
     """
-    from addp_bench import comparison, records
+    from addp_bench import records
+    from addp_bench.results import comparison
 
     if len(sides) < 2:
         raise click.UsageError("compare takes two sides at least: A, the reference, and B")
@@ -95,7 +96,7 @@ def _sides(made: Mapping[str, Any], style: str) -> str:
 
 
 def _metrics(made: Mapping[str, Any], style: str) -> str:
-    from addp_bench.rendering import points, probability, with_interval
+    from addp_bench.results.rendering import points, probability, with_interval
 
     rows = []
     for metric in made["metrics"].values():
@@ -124,7 +125,7 @@ def _needed(difference: Mapping[str, Any]) -> str:
 
 def _groups(made: Mapping[str, Any], name: str, side: int, style: str) -> str:
     """One metric within the values of an attribute."""
-    from addp_bench.rendering import points, probability, with_interval
+    from addp_bench.results.rendering import points, probability, with_interval
 
     metric = made["metrics"][name]
     first, other = made["groups"][name][0], made["groups"][name][side + 1]
@@ -141,7 +142,7 @@ def _groups(made: Mapping[str, Any], name: str, side: int, style: str) -> str:
 
 def _flips(made: Mapping[str, Any], side: int, most: int, style: str, several: bool) -> str:
     """Of the first metric that has a number for single samples, those that flipped."""
-    from addp_bench.rendering import points, probability
+    from addp_bench.results.rendering import points, probability
 
     letter = made["sides"][side + 1]["name"]
     for metric in made["metrics"].values():
@@ -168,7 +169,7 @@ def _flips(made: Mapping[str, Any], side: int, most: int, style: str, several: b
 
 def _notes(made: Mapping[str, Any]) -> list[str]:
     """What a reader must know before quoting a difference."""
-    from addp_bench.breakdown import silent
+    from addp_bench.results.breakdown import silent
 
     one, *rest = [side["name"] for side in made["sides"]]
     entries = [difference for metric in made["metrics"].values() for difference in metric["differences"]]

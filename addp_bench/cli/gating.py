@@ -85,7 +85,7 @@ def gate(
     from addp_bench.gates import baseline as baselines
     from addp_bench.gates import gate as gates
     from addp_bench.gates.reports import report
-    from addp_bench.selection import select
+    from addp_bench.results.selection import select
 
     asked = _tolerances(tolerance)
     with baselines.opened(baseline) as found:
@@ -133,7 +133,7 @@ def update(baseline: Path, runs: Path, tolerance: Sequence[str], where: Sequence
     from addp_bench.gates.reports import contents
     from addp_bench.gates.rows import rows as rows_of
     from addp_bench.records import load_all
-    from addp_bench.selection import select
+    from addp_bench.results.selection import select
 
     if baseline.suffix != ".zip":
         raise BadOption(f"--baseline {baseline}: expected a name that ends in .zip, beside which a .md is written")
@@ -173,7 +173,7 @@ def _now(runs: Path, where: Sequence[str]) -> list[Record]:
     """
     from addp_bench.errors import NothingSelected, UnknownName
     from addp_bench.records import load_all
-    from addp_bench.selection import select
+    from addp_bench.results.selection import select
 
     loaded = load_all(runs)
     for why in loaded.broken.values():

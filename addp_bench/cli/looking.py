@@ -15,7 +15,7 @@ from addp_bench.cli.options import answer, json_option, load_plugins, plugin_opt
 
 if TYPE_CHECKING:
     from addp_bench.catalogue import Catalogue, Plugin
-    from addp_bench.drift import Shown
+    from addp_bench.pictures.drift import Shown
     from addp_bench.reopen import Reopened
 
 
@@ -106,7 +106,7 @@ def show(
         raise click.UsageError(f"{'all' if every else '--model, --noise and --target'} is for --plot FILE.png")
     notes = []
     if plot is not None:
-        from addp_bench import families
+        from addp_bench.pictures import families
 
         registry = load_plugins(plugin, no_plugin, strict_plugins).registry
         asked = {"model": model, "noise": noise, "target": target}
@@ -147,7 +147,8 @@ def view(
       addp-bench view 3f8a
       addp-bench view 3f8a --out sheet.png --each 6
     """
-    from addp_bench import drift, records, report
+    from addp_bench import records
+    from addp_bench.pictures import drift, report
     from addp_bench.reopen import Reopened
     from addp_bench.run import Bench
 
@@ -175,9 +176,9 @@ def _facts(record: Any, drift: Shown | None) -> str:
     """A record in words: its metrics, and the headline by slice and by timestep, with what training showed there."""
     from tabulate import tabulate
 
-    from addp_bench.probe_charts import confused, tried
+    from addp_bench.pictures.probe_charts import confused, tried
     from addp_bench.records import clean
-    from addp_bench.rendering import points
+    from addp_bench.results.rendering import points
 
     result, name = record.result, record.headline
     unit = result["metrics"][name]["unit"]

@@ -12,7 +12,7 @@ from addp_bench.cli.options import say
 from addp_bench.errors import StorageProblem
 from addp_bench.progress import Progress, size
 from addp_bench.records import Record
-from addp_bench.rendering import Table
+from addp_bench.results.rendering import Table
 
 if TYPE_CHECKING:
     from addp_bench.loading import Loaded

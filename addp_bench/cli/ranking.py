@@ -84,8 +84,9 @@ def leaderboard(
       addp-bench leaderboard --format html --out page.html
       addp-bench leaderboard --average-rank --where budget=standard
     """
-    from addp_bench import records, rendering, tables
+    from addp_bench import records
     from addp_bench.cli import arranging
+    from addp_bench.results import rendering, tables
 
     style = "json" if json else style
     if style != rendering.PAGE and (out is not None or samples is not None):
@@ -120,12 +121,12 @@ def leaderboard(
     )
     width = shutil.get_terminal_size((0, 0)).columns or None  # none where the table goes into a file or a pipe
     if average_rank:
-        from addp_bench import across
+        from addp_bench.results import across
 
         click.echo(across.render(across.average_ranks(table, found.records), style, width))
         return
     if cost:
-        from addp_bench.pareto import with_costs
+        from addp_bench.results.pareto import with_costs
 
         table = with_costs(table, found.records)
     if sort:

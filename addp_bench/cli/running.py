@@ -382,7 +382,7 @@ def _after(finished: Finished, plans: Sequence[Plan], given: Mapping[str, Any], 
             }
         )
     elif finished.records:
-        from addp_bench import tables
+        from addp_bench.results import tables
 
         board = tables.leaderboard(list(finished.records.values()))
         click.echo(tables.render(board, "table"))

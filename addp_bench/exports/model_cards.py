@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from addp_bench import __version__
-from addp_bench.axes import axes_of
 from addp_bench.errors import BadData, BadRequest
 from addp_bench.protocol_cards import hash_of
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.selection import Row, rows_of
-from addp_bench.uncertainty import LEVEL, Runs, interval
+from addp_bench.results.axes import axes_of
+from addp_bench.results.selection import Row, rows_of
+from addp_bench.results.uncertainty import LEVEL, Runs, interval
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

@@ -29,9 +29,9 @@ from addp_bench.gates.rows import Pair, pairs, told
 from addp_bench.metrics import Summed
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.selection import Row
+from addp_bench.results.selection import Row
+from addp_bench.results.uncertainty import LEVEL, RESAMPLES, Panel, Runs
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import LEVEL, RESAMPLES, Panel, Runs
 
 Rebuild = Callable[[Record, str], Metric | None]
 Word = Literal["passed", "improved", "inconclusive", "regressed", "new failure", "missing", "incomparable", "new"]

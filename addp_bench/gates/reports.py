@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from addp_bench.errors import unknown
 from addp_bench.gates.gate import FAILING, Gate, Verdict
 from addp_bench.records import Record, clean
-from addp_bench.rendering import points, with_interval
+from addp_bench.results.rendering import points, with_interval
 
 MARKER = "<!-- addp-bench gate -->"  # by which a workflow finds the comment it wrote before
 LONGEST = 60_000  # characters; GitHub refuses a comment of more than 65 536

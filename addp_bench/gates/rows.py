@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addp_bench.axes import axes_of
 from addp_bench.differences import Difference, nearest
 from addp_bench.records import Record, clean
-from addp_bench.selection import Row, rows_of
+from addp_bench.results.axes import axes_of
+from addp_bench.results.selection import Row, rows_of
 from addp_bench.store import canonical, digest
 
 _NAMED = 5  # of fields that differ, so many are named

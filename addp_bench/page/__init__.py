@@ -17,11 +17,11 @@ from markupsafe import Markup
 
 from addp_bench import __version__
 from addp_bench.errors import BenchError
-from addp_bench.grid import SEPARATED
 from addp_bench.page.data import view
 from addp_bench.page.samples import choose
 from addp_bench.records import Record, clean
-from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Table
+from addp_bench.results.grid import SEPARATED
+from addp_bench.results.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Table
 
 SAMPLES = 6  # for each cell, unless somebody asks for more
 

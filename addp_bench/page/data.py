@@ -11,14 +11,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from addp_bench.grid import Column
 from addp_bench.page import effects
 from addp_bench.page.plots import Charted, colours, interval_bar, plots
 from addp_bench.page.samples import MOST, Chosen, bar
 from addp_bench.page.svg import Plot
 from addp_bench.records import Record
-from addp_bench.rendering import Section, grid, points, published_of, same_in_all, title_of
-from addp_bench.sheets import NOTHING, Sheet
+from addp_bench.results.grid import Column
+from addp_bench.results.rendering import Section, grid, points, published_of, same_in_all, title_of
+from addp_bench.results.sheets import NOTHING, Sheet
 from addp_bench.spec import KINDS
 
 LESSER = 2  # further metrics that are shown before anybody asks for more

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from addp_bench.attribution import Attribution, attribute
 from addp_bench.errors import BenchError
 from addp_bench.page.svg import BOTTOM, LEFT, RIGHT, TOP, Plot, bottom_axis, drawn, linear, tag, ticks, words
 from addp_bench.records import Record
-from addp_bench.rendering import Section, points, probability, with_interval
+from addp_bench.results.attribution import Attribution, attribute
+from addp_bench.results.rendering import Section, points, probability, with_interval
 
 MOST = 10  # effects that are drawn; all of them stand in the table below
 SEPARATED = 0.05

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from addp_bench.pictures.report import tiled
 from addp_bench.records import Record, clean
-from addp_bench.report import tiled
 
 if TYPE_CHECKING:
     from addp_bench.run import Bench

@@ -11,7 +11,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from addp_bench import pareto
 from addp_bench.page.svg import (
     BOTTOM,
     LEFT,
@@ -32,7 +31,8 @@ from addp_bench.page.svg import (
 )
 from addp_bench.progress import duration
 from addp_bench.records import Record, clean
-from addp_bench.rendering import points
+from addp_bench.results import pareto
+from addp_bench.results.rendering import points
 
 COLOURS = 8  # rows with a colour of their own; the rest is grey until it is emphasised
 _TIMES = [n * unit for unit in (1, 60, 3600) for n in (1, 2, 5, 10, 20, 30)] + [86400, 172800, 864000]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from addp_bench.errors import BadData
+from addp_bench.pictures.report import pick, scores
 from addp_bench.randomness import numpy_generator
 from addp_bench.records import Record, clean
-from addp_bench.rendering import Section
-from addp_bench.report import pick, scores
+from addp_bench.results.rendering import Section
 
 RIGHT = 0.5  # from here on a sample counts as answered, where points are scored and more is better
 MOST = 400_000  # scores that a page holds of all samples of a section; about 2 MB

@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from addp_bench.axes import axes_of
-from addp_bench.breakdown import broken_down, groups_of, number, silent
 from addp_bench.errors import BadData, BadRequest, NothingSelected, unknown
-from addp_bench.grid import SEPARATED
 from addp_bench.protocol_cards import told
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Section, Table, render
-from addp_bench.selection import Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, only
+
+from .axes import axes_of
+from .breakdown import broken_down, groups_of, number, silent
+from .grid import SEPARATED
+from .rendering import FEW_SEEDS, INCOMPLETE, NOT_TRAINED, SEES_TRUTH, Section, Table, render
+from .selection import Comparable, Row, comparable, rows_of, select
+from .uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Difference, Interval, Panel, Runs, about, only
 
 __all__ = ["Section", "Table", "leaderboard", "render"]
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from addp_bench.records import clean
-from addp_bench.selection import AXES, Row
+
+from .selection import AXES, Row
 
 
 def axes_of(rows: Sequence[Row]) -> tuple[dict[str, str], list[str], list[dict[str, str]]]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from addp_bench.charts import BLUE, INK, dress
 from addp_bench.records import Record, clean
+
+from .charts import BLUE, INK, dress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

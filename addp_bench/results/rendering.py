@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from addp_bench import sheets
 from addp_bench.errors import unknown
-from addp_bench.grid import SEPARATED, Column
-from addp_bench.sheets import NOTHING, Sheet
+
+from . import sheets
+from .grid import SEPARATED, Column
+from .sheets import NOTHING, Sheet
 
 PAGE = "html"
 NOT_TRAINED, SEES_TRUTH, FEW_SEEDS, INCOMPLETE = "°", "‡", "*", "!"

@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from addp_bench import sheets
-from addp_bench.axes import axes_of
 from addp_bench.errors import BadRequest, NothingSelected
-from addp_bench.grid import Column
 from addp_bench.randomness import numpy_generator
 from addp_bench.records import Record, clean
-from addp_bench.rendering import Section, Table, points, probability
-from addp_bench.selection import Row
 from addp_bench.store import canonical
+
+from . import sheets
+from .axes import axes_of
+from .grid import Column
+from .rendering import Section, Table, points, probability
+from .selection import Row
 
 _OF_A_TASK = ("task", "dataset", "encoding", "corruption")
 _OF_ITS_TRAINING = ("dataset", "split", "samples", "tasks")  # which differ because the task does

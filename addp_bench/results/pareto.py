@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import Any
 
 from addp_bench.records import Record, clean
-from addp_bench.rendering import ON_FRONT, UNSURE, Section, Table
+
+from .rendering import ON_FRONT, UNSURE, Section, Table
 
 _TRAINS = ("train", "probe")  # kinds of stages after which nothing is trained any more
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from addp_bench.variances import tails
+from .variances import tails
 
 
 @dataclass(frozen=True)

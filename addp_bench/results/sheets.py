@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from addp_bench.errors import unknown
-from addp_bench.grid import SEPARATED, Column, narrowed
+
+from .grid import SEPARATED, Column, narrowed
 
 NOTHING = "–"
 _GAP = "\n\n\n"  # between two tables

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from addp_bench.average_precision import AveragePrecision, AverageRecall
-from addp_bench.charts import BLUE, GREY, INK, ORANGE, RED, charts_of
 from addp_bench.errors import BadData
 from addp_bench.metrics import OfSums
-from addp_bench.probe_charts import charts_of_probe
 from addp_bench.randomness import numpy_generator
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.rendering import points, with_interval
+from addp_bench.results.rendering import points, with_interval
+from addp_bench.results.uncertainty import Runs, chosen, interval
 from addp_bench.store import storage_errors
-from addp_bench.uncertainty import Runs, chosen, interval
+
+from .charts import BLUE, GREY, INK, ORANGE, RED, charts_of
+from .probe_charts import charts_of_probe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from addp_bench.drift import Shown
+    from .drift import Shown
 
 GROUPS = {"random": "At random, best and worst set aside", "best": "Best", "worst": "Worst"}
 

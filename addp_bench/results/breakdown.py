@@ -12,7 +12,8 @@ from addp_bench.errors import BadRequest
 from addp_bench.protocols import Metric
 from addp_bench.records import clean
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import Panel, Runs, chosen, holm
+
+from .uncertainty import Panel, Runs, chosen, holm
 
 MOST = 24  # values; more are no groups but samples by another name
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from addp_bench.variances import Variance, quantile
+from .variances import Variance, quantile
 
 LEVEL = 0.05
 POWER = 0.8

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.rendering import points
-from addp_bench.uncertainty import Runs, chosen, interval
+from addp_bench.results.rendering import points
+from addp_bench.results.uncertainty import Runs, chosen, interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from addp_bench.drift import Shown
+    from .drift import Shown
 
 # Okabe and Ito (2008): told apart by people with any colour vision, and, light against dark, on grey paper
 BLUE, ORANGE, RED, GREY, SILVER, INK = "#0072B2", "#E69F00", "#D55E00", "#666666", "#CDD1D6", "#222222"

@@ -23,7 +23,7 @@ from itertools import combinations
 
 import numpy as np
 
-from addp_bench.uncertainty import Difference, Panel, holm
+from .uncertainty import Difference, Panel, holm
 
 SEED, REST = "seed", "rest"
 

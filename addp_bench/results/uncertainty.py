@@ -17,11 +17,12 @@ import numpy as np
 
 from addp_bench.errors import BadOption, NothingSelected
 from addp_bench.metrics import OfSums
-from addp_bench.pairs import Spread
 from addp_bench.protocols import Metric
 from addp_bench.randomness import numpy_generator
 from addp_bench.statistics import Statistics
-from addp_bench.variances import Estimate, Variance
+
+from .pairs import Spread
+from .variances import Estimate, Variance
 
 RESAMPLES = 5000
 LEVEL = 0.95

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from addp_bench import damage
 from addp_bench.cards import Cards
-from addp_bench.charts import BLUE, GREY, INK, ORANGE, SILVER, dress
 from addp_bench.contribution import Contribution, is_file, sources_of
 from addp_bench.errors import BadOption, BenchError, StorageProblem
 from addp_bench.evaluation import GROUPS
 from addp_bench.records import Record, clean, load_all
 from addp_bench.spec import Choice
 from addp_bench.timesteps import group_mass, training_mass
+
+from . import damage
+from .charts import BLUE, GREY, INK, ORANGE, SILVER, dress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

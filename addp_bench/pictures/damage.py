@@ -13,11 +13,12 @@ import torch
 
 from addp_bench import cache
 from addp_bench.batches import drawn
-from addp_bench.charts import GREY, INK
 from addp_bench.errors import BadOption
 from addp_bench.randomness import uniform
 from addp_bench.spec import Choice
 from addp_bench.types import to_uint8
+
+from .charts import GREY, INK
 
 if TYPE_CHECKING:
     from addp_bench.protocols import Corruption, Noise

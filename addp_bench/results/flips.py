@@ -9,7 +9,8 @@ from scipy import special
 
 from addp_bench.metrics import OfSums
 from addp_bench.protocols import Metric
-from addp_bench.uncertainty import Runs
+
+from .uncertainty import Runs
 
 RIGHT = 0.5  # a sample's own number from which on it counts as right
 

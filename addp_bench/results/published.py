@@ -13,8 +13,9 @@ from pydantic import ConfigDict, StringConstraints
 
 from addp_bench.errors import BadRequest, unknown
 from addp_bench.records import clean
-from addp_bench.rendering import Table
 from addp_bench.spec import tidy
+
+from .rendering import Table
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 

@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from addp_bench.axes import axes_of
-from addp_bench.breakdown import MOST, broken_down, correct, groups_of, number, thirds
 from addp_bench.errors import BadRequest, Incomparable, NothingSelected, unknown
-from addp_bench.flips import flips
-from addp_bench.power import detectable, images_needed, seeds_needed
 from addp_bench.protocols import Metric
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.selection import CUSTOM, Comparable, Row, comparable, rows_of, select
 from addp_bench.statistics import Statistics
-from addp_bench.uncertainty import LEVEL, RESAMPLES, Difference, Panel, Runs, about, only
-from addp_bench.variances import Variance
+
+from .axes import axes_of
+from .breakdown import MOST, broken_down, correct, groups_of, number, thirds
+from .flips import flips
+from .power import detectable, images_needed, seeds_needed
+from .selection import CUSTOM, Comparable, Row, comparable, rows_of, select
+from .uncertainty import LEVEL, RESAMPLES, Difference, Panel, Runs, about, only
+from .variances import Variance
 
 SIZE = "size"  # short for thirds of the attribute below
 SHARE = "share"  # of the picture that the object covers; 0 where there is none

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from addp_bench import sheets
-from addp_bench.axes import axes_of
-from addp_bench.breakdown import number
-from addp_bench.effects import Factor, effects, shares
 from addp_bench.errors import BadData, BadRequest, NothingSelected, unknown
-from addp_bench.factorial import Grid, largest, merged
-from addp_bench.grid import Column
 from addp_bench.records import Record, clean, metric_of
-from addp_bench.rendering import points, probability, with_interval
-from addp_bench.selection import Comparable, Row, comparable, rows_of, select
-from addp_bench.uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Panel, Runs
+
+from . import sheets
+from .axes import axes_of
+from .breakdown import number
+from .effects import Factor, effects, shares
+from .factorial import Grid, largest, merged
+from .grid import Column
+from .rendering import points, probability, with_interval
+from .selection import Comparable, Row, comparable, rows_of, select
+from .uncertainty import RESAMPLES, SEEDS_OF_A_METHOD, Panel, Runs
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a cell did and what plugins do, drawn with matplotlib."""

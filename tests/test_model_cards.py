@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub import EvalResult, ModelCard, parse_eval_result_entries
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 from results import record
 
-from addp_bench.errors import BadRequest
+from addp_bench import __version__
+from addp_bench.errors import BadData, BadRequest, UnknownName
+from addp_bench.exports import eval_results
 from addp_bench.exports.model_cards import block, put_into, results
 from addp_bench.metrics import MeanOf
 from addp_bench.results.tables import leaderboard
@@ -106,3 +108,72 @@ def test_the_command_prints_the_block_or_puts_it_into_a_card(shell, cells, tmp_p
     code, out, err = shell(*asked, "--out", tmp_path / "README.md")
     assert (code, out) == (2, "")
     assert "its metadata cannot be read" in err
+
+
+def test_the_evaluation_file_is_read_back_by_the_hubs_library(shell, cells, tmp_path):
+    """Parity with huggingface_hub 2.4."""
+    card, asked = tmp_path / "model" / "README.md", ("export", "hf", *(cell.id for cell in cells), "--name", "me/m")
+    options = ("--runs", tmp_path / "runs", "--benchmark", "me/tabletop", "--url", "https://example.org/r.zip")
+    code, out, _ = shell(*asked, *options, "--out", card)
+    file = card.parent / ".eval_results" / "tabletop.yaml"
+    assert (code, f"{file}: 2 results for me/tabletop" in out) == (0, True)
+    oiou, miou = parse_eval_result_entries(yaml.safe_load(file.read_text()))
+    expected = {one.metric_type: one for one in results(cells)}
+    assert (oiou.dataset_id, oiou.task_id, miou.task_id) == ("me/tabletop", "ris_val_oiou", "ris_val_miou")
+    assert (oiou.value, miou.value) == (expected["oiou"].metric_value, expected["miou"].metric_value)
+    assert (oiou.source_url, oiou.source_name) == ("https://example.org/r.zip", f"addp-bench {__version__}")
+    assert oiou.date == max(cell.provenance["finished"] for cell in cells)
+    assert oiou.dataset_revision is None
+    args = expected["oiou"].metric_args
+    for said in (f"[{args['low']:.4g}, {args['high']:.4g}] at 95 %", "seeds [0, 1, 2]", "60 samples", *args["cells"]):
+        assert said in oiou.notes
+
+
+def test_a_benchmark_may_call_results_otherwise_and_other_entries_stay(shell, cells, tmp_path):
+    file = tmp_path / ".eval_results" / "tabletop.yaml"
+    file.parent.mkdir()
+    theirs = [{"dataset": {"id": "me/tabletop", "task_id": task}, "value": 1.0} for task in ("depth", "oiou")]
+    file.write_text(yaml.safe_dump(theirs))
+    asked = ("export", "hf", cells[0].id, "--name", "me/m", "--runs", tmp_path / "runs", "--benchmark", "me/tabletop")
+    assert shell(*asked, "--task-id", "ris_val_oiou=oiou", "--out", tmp_path / "README.md")[0] == 0
+    kept, made = parse_eval_result_entries(yaml.safe_load(file.read_text()))
+    assert (kept.task_id, kept.value) == ("depth", 1.0)
+    assert (made.task_id, made.value) == ("oiou", results(cells[:1])[0].metric_value)
+    code, out, _ = shell(*asked)
+    assert (code, out.count("task_id: ris_val_")) == (0, 2)
+    assert json.loads(shell(*asked, "--json")[1])["evaluation"]["file"] == ".eval_results/tabletop.yaml"
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (("--benchmark", "tabletop"), "takes the id of a dataset on the Hub, ORG/DATASET, got 'tabletop'"),
+        (("--benchmark", "me/../up"), "ORG/DATASET"),
+        (("--benchmark", "me/t", "--task-id", "ris_val_oiu=o"), "Did you mean 'ris_val_oiou'?"),
+        (("--benchmark", "me/t", "--task-id", "oiou"), "--task-id takes RESULT=ID"),
+        (("--task-id", "ris_val_oiou=o"), "names results of a --benchmark"),
+    ],
+)
+def test_a_mistake_in_what_is_wanted_writes_nothing(shell, cells, tmp_path, options, said):
+    card = tmp_path / "README.md"
+    asked = ("export", "hf", cells[0].id, "--name", "me/m", "--runs", tmp_path / "runs", "--out", card)
+    code, out, err = shell(*asked, *options)
+    assert (code, out, said in err, card.exists()) == (2, "", True, False)
+
+
+def test_two_results_of_one_name_are_two_benchmarks(cells, tmp_path):
+    other = record(tmp_path / "runs", BASE, result_dataset={**cells[0].result["dataset"], "name": "refcoco"})
+    with pytest.raises(
+        BadRequest, match=r"ris_val_oiou: .*tabletop.* and .*refcoco|ris_val_oiou: .*refcoco.* and .*tab"
+    ):
+        eval_results.entries(results([cells[0], other]), "me/t", {})
+    with pytest.raises(UnknownName):
+        eval_results.entries(results(cells), "me/t", {"ris_test_oiou": "x"})
+
+
+def test_a_file_that_holds_something_else_is_left_as_it_is(tmp_path):
+    file = tmp_path / "x.yaml"
+    for text in ("a: [", "- 3\n", "{a: 1}\n"):
+        file.write_text(text)
+        with pytest.raises(BadData, match="is no file of evaluation results"):
+            eval_results.put_into(file, [])

@@ -20,7 +20,7 @@ _cells = click.argument("cell", nargs=-1, required=True)
 
 @click.group()
 def export() -> None:
-    """Finished cells as a bundle, as metadata of a model card, or as tables for other programs.
+    """Finished cells as a bundle, for pages of the Hub, or as tables for other programs.
 
     \b
     Examples:
@@ -59,31 +59,68 @@ def bundle(cell: Sequence[str], out: Path, runs: Path, json: bool) -> None:
 @_cells
 @click.option("--name", required=True, metavar="MODEL", help="What the card calls the model.")
 @click.option("--url", default="", help="Where a reader finds the records: a bundle, a leaderboard.")
+@click.option("--benchmark", metavar="ORG/DATASET", help="Make the Hub's evaluation file for this benchmark too.")
+@click.option(
+    "--task-id", multiple=True, metavar="RESULT=ID", help="What the benchmark calls a result, such as ris_val_oiou."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The card to put it into.")
 @runs_option
 @json_option
-def hf(cell: Sequence[str], name: str, url: str, out: Path | None, runs: Path, json: bool) -> None:
+def hf(
+    cell: Sequence[str],
+    name: str,
+    url: str,
+    benchmark: str | None,
+    task_id: Sequence[str],
+    out: Path | None,
+    runs: Path,
+    json: bool,
+) -> None:
     """The `model-index` of a Hugging Face model card: every metric with its interval, seeds and protocol.
 
     CELLs are the seeds of one model, on as many tasks and data as there are. With --out the block is put into a card,
     whose words and other metadata stay; else it is printed.
 
+    With --benchmark the same results become the file `.eval_results/DATASET.yaml` beside the card, which the Hub shows
+    on the benchmark's leaderboard; entries of other tasks in it stay. A result is called TASK_SPLIT_METRIC there;
+    --task-id gives it the benchmark's name and leaves out those that are not named.
+
     \b
     Examples:
       addp-bench export hf 3f8a 91c2 77e0 --name me/my-model
       addp-bench export hf 3f8a --name me/my-model --out README.md
+      addp-bench export hf 3f8a --name me/my-model --benchmark me/tabletop --task-id ris_val_oiou=oiou --out README.md
     """
-    from addp_bench.exports import model_cards
+    from addp_bench.exports import eval_results, model_cards
 
-    results = model_cards.results(_found(cell, runs), url)
+    records = _found(cell, runs)
+    results = model_cards.results(records, url)
+    place, made = None, []
+    if benchmark is not None:
+        place = (out.parent if out else Path()) / eval_results.named(benchmark)
+        finished = max(str(record.provenance["finished"]) for record in records)
+        made = eval_results.entries(results, benchmark, _pairs(task_id), finished)
+    elif task_id:
+        raise click.UsageError("--task-id names results of a --benchmark, and none is given")
     if out is not None:
-        write_file(out, model_cards.put_into(out, name, results))
+        written = {out: model_cards.put_into(out, name, results)}
+        if place is not None:
+            written[place] = eval_results.put_into(place, made)
+        for file, content in written.items():  # both are made before either is written
+            write_file(file, content)
     if json:
-        answer({"card": str(out) if out else None, "results": len(results), "block": model_cards.block(name, results)})
-    elif out is not None:
-        say(f"{out}: {len(results)} results of {name}")
-    else:
+        card = str(out) if out else None
+        told = {"card": card, "results": len(results), "block": model_cards.block(name, results)}
+        answer({**told, "evaluation": {"file": str(place), "entries": made} if place else None})
+        return
+    if out is None:
         click.echo(model_cards.block(name, results))
+        if place is not None:
+            say(f"\n# {place}\n{eval_results.block(made)}".rstrip())
+        return
+    say(f"{out}: {len(results)} results of {name}")
+    if place is not None:
+        say(f"{place}: {len(made)} results for {benchmark}")
 
 
 @export.command()
@@ -193,6 +230,15 @@ def verify(bundle: Path, json: bool) -> int:
         say(f"DIFFERS  {why}")
     say(f"{len(wrong)} differ" if wrong else "all of them are as they are said to be")
     return DIFFERS if wrong else 0
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    """`RESULT=ID` as pairs. Raises BadRequest."""
+    from addp_bench.errors import BadRequest
+
+    if wrong := [text for text in texts if not all(text.partition("="))]:
+        raise BadRequest([f"--task-id takes RESULT=ID, such as ris_val_oiou=oiou, got {text!r}" for text in wrong])
+    return dict(text.split("=", 1) for text in texts)
 
 
 def _found(cells: Sequence[str], runs: Path) -> list[Record]:

@@ -19,6 +19,7 @@ class Facts:
 
     def __init__(self, registry: Registry, cards: Cards) -> None:
         self.registry, self.cards = registry, cards
+        self._digests: dict[tuple[str, str], str] = {}
 
     def data(self, cell: Cell, purpose: str, limit: int | None) -> dict[str, Any]:
         """Which samples a purpose uses."""
@@ -56,8 +57,10 @@ class Facts:
         """`weights:min_snr` -> digest of the files that define it."""
         found = {}
         for kind, choice in chosen:
-            source = self.registry.get(kind, choice.name).source
-            found[f"{kind}:{choice.name}"] = plugin_digest(source) if source else "no source file"
+            if (kind, choice.name) not in self._digests:
+                source = self.registry.get(kind, choice.name).source
+                self._digests[kind, choice.name] = plugin_digest(source) if source else "no source file"
+            found[f"{kind}:{choice.name}"] = self._digests[kind, choice.name]
         return found
 
 

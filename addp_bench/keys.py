@@ -58,6 +58,7 @@ CODE = {
     "probe": ("randomness", "probing", "probe_work"),
     "judged": ("types", "metrics", "statistics", "evaluation", "outcome", "work", "probing", "probe_work"),
 }
+_FILES = {name: Path(__file__).parent / f"{name}.py" for names in CODE.values() for name in names}
 
 
 def placeless(choice: Choice) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def plugin_digest(source: Path) -> str:
 
 def code_digest(stage: str) -> dict[str, str]:
     """Core module -> digest of its source, for those that decide what a kind of stage makes."""
-    return {name: source_digest(Path(__file__).parent / f"{name}.py") for name in CODE[stage]}
+    return {name: source_digest(_FILES[name]) for name in CODE[stage]}
 
 
 def file_digest(path: Path) -> str:

@@ -12,6 +12,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ class Option:
     default: Any
     words: str
 
+    @cached_property
+    def adapter(self) -> pydantic.TypeAdapter[Any]:
+        """What reads a value of its declared type; made once, because making it takes long."""
+        return pydantic.TypeAdapter(self.annotation)
+
     @property
     def type_name(self) -> str:
         """The annotation as a person writes it: `float`, `str | None`."""
@@ -56,7 +62,7 @@ class Entry:
     aliases: tuple[str, ...]
     origin: str
 
-    @property
+    @cached_property
     def options(self) -> tuple[Option, ...]:
         """Options in the order of the constructor; a trailing underscore (`from_`) is not part of an option's name."""
         words = option_words(inspect.getdoc(self.factory) or "")
@@ -74,7 +80,12 @@ class Entry:
             found.append(Option(name, hints.get(p.name, Any), p.default, words.get(name, "")))
         return tuple(found)
 
-    @property
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """Option -> the parameter of the constructor that takes it."""
+        return {p.rstrip("_"): p for p in inspect.signature(self.factory).parameters}
+
+    @cached_property
     def source(self) -> Path | None:
         """The file that defines the factory, None where there is none (an interactive session)."""
         file = inspect.getsourcefile(inspect.unwrap(self.factory))
@@ -192,8 +203,7 @@ class Registry:
             choice = Choice.parse(choice)
         resolved = self.resolve(kind, choice)
         entry = self.get(kind, resolved.name)
-        parameters = {p.rstrip("_"): p for p in inspect.signature(entry.factory).parameters}
-        arguments: Mapping[str, Any] = {parameters[k]: v for k, v in resolved.options.items()}
+        arguments: Mapping[str, Any] = {entry.parameters[k]: v for k, v in resolved.options.items()}
         try:
             return entry.factory(**arguments)
         except BenchError:
@@ -213,7 +223,7 @@ def _typed(entry: Entry, option: Option, value: Any) -> Any:
     if option.annotation is Any:
         return value
     try:
-        read = pydantic.TypeAdapter(option.annotation).validate_python(value)
+        read = option.adapter.validate_python(value)
     except pydantic.ValidationError as wrong:
         expected = option.type_name
         if " or " in expected:

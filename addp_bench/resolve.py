@@ -21,6 +21,7 @@ from addp_bench.registry import Registry
 from addp_bench.spec import Choice, Request
 
 PRECISIONS = ("fp32", "bf16")
+ANY_SEED = -1  # which nobody can ask for: where a completed cell still has it, seeds matter to it
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
         chosen = {kind: choice for kind, (choice, _) in zip(kinds, combination)}
         written = _written(request, {kind: names for kind, (_, names) in zip(kinds, combination)})
         asked: Sequence[tuple[Choice, ...] | None] = corruptions or [None]
-        for corruption, transform, seed in itertools.product(asked, transforms or [()], request.seeds):
+        for corruption, transform in itertools.product(asked, transforms or [()]):
             try:
-                whole = Combination(chosen, mixture, corruption, transform, seed)
-                cell = complete(whole, request, registry, cards)
+                whole = Combination(chosen, mixture, corruption, transform, ANY_SEED)
+                of_any = complete(whole, request, registry, cards)
             except Illegal as reason:
                 asked_for = (Choice(c.name, {k: c.options[k] for k in names}) for c, names in combination)
                 impossible.append((" · ".join(map(str, asked_for)), str(reason)))
@@ -78,9 +79,12 @@ def resolve(request: Request, registry: Registry, cards: Cards | None = None) ->
             except BenchError as wrong:
                 problems.append(str(wrong))
                 continue
-            said = written if cell.seed == seed else written - {"seed"}  # a seed that changes nothing was not taken
-            cell = dataclasses.replace(cell, options=origins(cell, request.budget, said))
-            cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
+            seeds = request.seeds if of_any.seed == ANY_SEED else (of_any.seed,)  # or no seed changes anything
+            for seed in seeds:
+                said = written if seed in request.seeds else written - {"seed"}  # one that was not taken
+                cell = dataclasses.replace(of_any, seed=seed)
+                cell = dataclasses.replace(cell, options=origins(cell, request.budget, said))
+                cells.setdefault(repr(cell), cell)  # axes that mean nothing to a model collapse onto one cell
     unused = [text for text in request.corruption if text != "none"]
     if unused and cells and not any(cell.corruption for cell in cells.values()):
         problems.append(f"--corruption {unused[0]}: no --aug that was asked for corrupts targets; say --aug linear")
@@ -99,7 +103,7 @@ def origins(cell: Cell, budget: str, written: Collection[str]) -> dict[str, dict
     for kind, choice in cell.choices.items():
         found |= {kind: choice.name, **{f"{kind}.{name}": value for name, value in choice.options.items()}}
     found |= {"split": cell.splits["eval"], "protocol": cell.protocol, "seed": cell.seed}
-    numbers = dataclasses.asdict(cell.budget)
+    numbers = vars(cell.budget)
     if cell.denoises or cell.probes:
         drawn = ("ensemble", "read_at") if cell.denoises else ()
         found |= {"tune_on": cell.splits.get("tune")} if cell.denoises else {}

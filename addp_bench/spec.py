@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from addp_bench.errors import BadOption
@@ -67,6 +68,10 @@ class Choice:
         return cls(tidy(name), options)
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return ":".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
 
     def plain(self) -> dict[str, Any]:

@@ -79,6 +79,9 @@ class Planner:
         self.cards = cards or Cards(registry)
         self.facts = Facts(registry, self.cards)
         self.visits = Visits(registry)
+        self._protocols: dict[tuple[str, str, str], Protocol] = {}
+        self._trainable: set[tuple[Any, ...]] = set()
+        self._shared: dict[tuple[Any, ...], Stage] = {}  # latents, which many cells have in common
 
     def plan(self, cell: Cell) -> Plan:
         """The stage graph of a cell.
@@ -115,6 +118,13 @@ class Planner:
         return str(getattr(self.registry.build("task", task), "class_list", "all"))
 
     def _require_trainable(self, cell: Cell) -> None:
+        kinds = ("model", "noise", "target", "weights")
+        name = (*(str(cell.choices.get(kind)) for kind in kinds), cell.budget.batch_size)
+        if name not in self._trainable:
+            self._check_trainable(cell)
+            self._trainable.add(name)
+
+    def _check_trainable(self, cell: Cell) -> None:
         noise, target = self.visits.noise(cell), self.registry.build("target", cell["target"])
         weights = self.registry.build("weights", cell["weights"])
         try:
@@ -315,6 +325,14 @@ class Planner:
         )
 
     def _latents(self, cell: Cell, purpose: str, limit: int | None, *, targets: bool, class_list: str = "all") -> Stage:
+        chosen = (cell.dataset(purpose), *(cell[kind] for kind in ("model", "task", "encoding")))
+        steps = (cell.budget.train_steps, cell.budget.epochs) if targets else ()
+        name = (*map(str, chosen), purpose, cell.splits[purpose], limit, targets, class_list, *steps)
+        if name not in self._shared:
+            self._shared[name] = self._made_latents(cell, purpose, limit, targets, class_list)
+        return self._shared[name]
+
+    def _made_latents(self, cell: Cell, purpose: str, limit: int | None, targets: bool, class_list: str) -> Stage:
         spec = {
             **({} if class_list == "all" else {"class_list": class_list}),
             "data": self.facts.data(cell, purpose, limit),
@@ -338,8 +356,11 @@ class Planner:
 
     def protocol(self, cell: Cell) -> Protocol:
         """How the cell is judged."""
-        task = self.registry.build("task", cell["task"])
-        return protocol_cards.named(task, cell.name("task"), cell.name("dataset"), cell.protocol)
+        name = (str(cell["task"]), cell.name("dataset"), cell.protocol)
+        if name not in self._protocols:
+            task = self.registry.build("task", cell["task"])
+            self._protocols[name] = protocol_cards.named(task, cell.name("task"), cell.name("dataset"), cell.protocol)
+        return self._protocols[name]
 
     def deviates(self, cell: Cell) -> str | None:
         """What the cell does otherwise than its protocol's card asks, in words; None where nothing."""

@@ -56,6 +56,13 @@ def test_judges_are_told_beside_references_of_equal_digits():
     assert all(float(apart) < 1e-9 for apart in told.values())
 
 
+def test_planning_is_told_by_its_cells_and_stages():
+    asked = [sys.executable, str(SCRIPTS / "planning.py"), "--seeds", "2"]
+    ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert re.match(r"80 cells, 252 stages: [\d.]+ s\n  resolved in [\d.]+ s, planned in [\d.]+ s\n", ended.stdout)
+
+
 def test_resampling_is_told_beside_a_plain_loop_of_equal_intervals():
     asked = [sys.executable, str(SCRIPTS / "resampling.py"), "--repeats", "1", "--resamples", "250", "--loop", "10"]
     ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)

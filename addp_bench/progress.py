@@ -12,11 +12,11 @@ LINE_SECONDS = 5.0
 
 
 class Progress:
-    """Speaks on stderr. quiet: only `say` is heard."""
+    """Speaks on stderr. quiet: only `say` is heard. lines: no bars, because others speak there too."""
 
-    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None, lines: bool = False) -> None:
         self.stream = stream or sys.stderr
-        self.quiet = quiet
+        self.quiet, self.lines = quiet, lines
 
     def say(self, words: str) -> None:
         """One line, cleaned by `printable`."""
@@ -28,7 +28,7 @@ class Progress:
         what = printable(what)
         if self.quiet:
             yield lambda done, total: None
-        elif self.stream.isatty():
+        elif self.stream.isatty() and not self.lines:
             with self._terminal(what) as tell:
                 yield tell
         else:

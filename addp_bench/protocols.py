@@ -7,7 +7,7 @@ meaning. Every plugin is built from its options alone (the parameters of its con
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from addp_bench.contribution import Contribution
+    from addp_bench.jobs import Job, Outcome
     from addp_bench.types import Attempt, Budget, Card, Drawing, ModelCard, Query, Sample, Step
 
 
@@ -473,10 +474,15 @@ class DenoisingModel(Protocol):
 
 
 class Executor(Protocol):
-    """Runs stages that are ready, somewhere."""
+    """Does the jobs of a run, here or elsewhere."""
 
-    def run(self, jobs: Sequence[Any]) -> Any:
-        """Run jobs whose inputs are done; yields each as it ends."""
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Run jobs, none of which comes before one that it needs; yields each once, as it ends.
+
+        One that needs a failed job is not begun, and ends with that one's error. In this process `jobs.attempt` does a
+        job; another process is given what `Job.order` says, and hands it to `worker.carry_out` (`jobs.spread` keeps the
+        order of things, and asks for no more than the places where jobs are done).
+        """
 
 
 class Tracker(Protocol):

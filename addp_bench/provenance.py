@@ -18,19 +18,26 @@ _DISTRIBUTIONS = ("addp-bench", "torch", "diffusers", "transformers", "numpy", "
 
 def here(device: torch.device) -> dict[str, Any]:
     """Time, device, threads, versions, git state and peak memory of this process."""
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "device": f"{device.type}: {name}",
-        "threads": torch.get_num_threads(),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20) if device.type == "cuda" else None,
+        **machine(device),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {d: _version(d) for d in _DISTRIBUTIONS},
         "git": git_state(),
+    }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Device, threads and, so far, peak memory of this process."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20) if device.type == "cuda" else None,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,14 @@ import torch
 
 from addp_bench import estimates, evaluation, provenance, records
 from addp_bench.ceiling import RESULT
+from addp_bench.cell import Cell
 from addp_bench.errors import BadData
 from addp_bench.home import home
-from addp_bench.jobs import Job
+from addp_bench.jobs import Job, Made, Order, Where
 from addp_bench.progress import Progress, duration
 from addp_bench.stages import Plan
 from addp_bench.statistics import STATISTICS, read_statistics
-from addp_bench.store import Stage, Store
+from addp_bench.store import Stage, Store, write_json
 from addp_bench.work import Work
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
     from addp_bench.records import Record
     from addp_bench.registry import Registry
+
+
+MACHINE = "machine.json"  # of a stage: where it was made
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Bench:
         batch: int = evaluation.SHARD,
         progress: Progress | None = None,
         given: Mapping[str, Any] | None = None,
+        plugins: Sequence[Path] = (),
+        blocked: Sequence[str] = (),
     ) -> None:
         self.registry, self.hooks = registry, hooks
         self.runs = Store(runs)
@@ -59,7 +66,9 @@ class Bench:
         self.progress = progress or Progress()
         self.given = dict(given or {})
         self.work = Work(registry, hooks, self.folder, self.device, batch, self.progress)
-        self.computed: set[str] = set()  # names of stages that this bench finished
+        self.where = Where(runs, home(), device, batch, tuple(map(str, plugins)), tuple(blocked))
+        self.followers: list[Any] = []  # hear of training steps wherever they are done
+        self.computed: set[str] = set()  # names of stages that were finished for this bench
         self._standing: set[str] = set()  # cells whose record was read and found whole
 
     # ------------------------------------------------------------------ the graph
@@ -125,11 +134,14 @@ class Bench:
             for stage in self.needed(plan):
                 wanted = tuple(s.name for s in stage.inputs if s.name in jobs)
                 wanted_by.setdefault(stage.name, []).append(plan.id)
-                jobs.setdefault(stage.name, Job(stage.name, wanted, self._job(stage, wanted_by, refused)))
+                jobs.setdefault(stage.name, self._job(plan, stage, wanted, wanted_by, refused))
                 needs.append(stage.name)
             jobs[plan.id] = Job(plan.id, tuple(needs), self._closing(plan))
         cells = {plan.id for plan in waiting}
         for ended in executor.run(list(jobs.values())):
+            if ended.made is not None:
+                self._heard(ended.made)
+                self.computed |= {ended.job.name} if ended.made.computed else set()
             if ended.error is not None and ended.job.name in cells:
                 failures[ended.job.name] = ended.error
                 if stop:
@@ -148,23 +160,52 @@ class Bench:
         return run
 
     def _job(
-        self, stage: Stage, wanted_by: Mapping[str, Sequence[str]], refused: Mapping[str, Exception]
-    ) -> Callable[[], None]:
-        def run() -> None:
+        self,
+        plan: Plan,
+        stage: Stage,
+        needs: tuple[str, ...],
+        wanted_by: Mapping[str, Sequence[str]],
+        refused: Mapping[str, Exception],
+    ) -> Job:
+        def require() -> None:
             if all(cell in refused for cell in wanted_by[stage.name]):  # a stage that others share is still made
                 raise refused[wanted_by[stage.name][0]]
 
-            def waiting() -> None:
-                self.progress.say(f"  {stage.name} is being computed by another process; waiting for it")
+        def run() -> None:
+            require()
+            self.make(stage)
 
-            begun = time.monotonic()
-            if self.store(stage).ensure(stage, lambda folder: self.work.do(stage, folder), waiting):
-                self.computed.add(stage.name)
-                took = time.monotonic() - begun
-                estimates.learn(stage, self.device, took, self.folder(stage))
-                self.progress.say(f"  {stage.name} done in {duration(took)}")
+        def order() -> Order:
+            require()
+            return Order(plan.cell.plain(), stage.name, self.where)
 
-        return run
+        return Job(stage.name, needs, run, order)
+
+    def make(self, stage: Stage) -> bool:
+        """Make a stage whose inputs are done, unless it stands; True when this call did the work."""
+
+        def waiting() -> None:
+            self.progress.say(f"  {stage.name} is being computed by another process; waiting for it")
+
+        def work(folder: Path) -> None:
+            self.work.do(stage, folder)
+            write_json(folder / MACHINE, provenance.machine(self.device))
+
+        begun = time.monotonic()
+        if not self.store(stage).ensure(stage, work, waiting):
+            return False
+        self.computed.add(stage.name)
+        took = time.monotonic() - begun
+        estimates.learn(stage, self.device, took, self.folder(stage))
+        self.progress.say(f"  {stage.name} done in {duration(took)}")
+        return True
+
+    def _heard(self, made: Made) -> None:
+        """Tell those who follow trainings of steps that another process did."""
+        for plain, step, loss in made.steps:
+            cell = Cell.from_plain(plain)
+            for follower in self.followers:
+                follower.addp_bench_train_step(cell=cell, step=step, loss=loss)
 
     def _closing(self, plan: Plan) -> Callable[[], None]:
         def run() -> None:
@@ -187,6 +228,7 @@ class Bench:
             "result": result,
             "provenance": {
                 **provenance.here(self.device),
+                **self._machine(plan),
                 "seconds": {s.name: self.store(s).seconds(s) for s in stages},
                 "attempts": {s.name: self.store(s).attempts(s) for s in stages},
                 "stages": [[s.kind, s.key] for s in stages],
@@ -202,3 +244,19 @@ class Bench:
         record = records.write(self.record_folder(plan), body, statistics)
         self._standing.add(plan.id)
         return record
+
+    def _machine(self, plan: Plan) -> dict[str, Any]:
+        """Device and threads of the process that trained the cell, or answered; the most memory that any took.
+
+        Nothing of stages that were made before that was kept.
+        """
+        told = {}
+        for stage in plan.stages():
+            with suppress(FileNotFoundError, ValueError):
+                told[stage.key] = json.loads((self.folder(stage) / MACHINE).read_text())
+        if plan.key not in told:
+            return {}
+        own = told.get(next((s.key for s in reversed(plan.stages()) if s.kind == "train"), plan.key), told[plan.key])
+        peaks = ("peak_memory_mb", "peak_gpu_memory_mb")
+        most = {name: max((t[name] for t in told.values() if t[name] is not None), default=None) for name in peaks}
+        return {**own, **most}

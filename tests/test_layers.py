@@ -52,6 +52,7 @@ LAYERS = (
         "outcome",
         "work",
         "run",
+        "worker",
         "reopen",
         "decoders",
         "ceiling",

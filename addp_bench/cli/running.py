@@ -136,7 +136,13 @@ def place_options(command: F) -> F:
     show_default=True,
     help="After a cell failed: go on with the others, or begin nothing more.",
 )
-@click.option("--executor", default="local", show_default=True, help="Where cells run.")
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME[:OPTION=VALUE...]",
+    help="Where cells run; local:workers=2 computes two at once.",
+)
 @click.option("--track", multiple=True, metavar="NAME[:OPTION=VALUE...]", help="Show runs in tensorboard, wandb, ...")
 @json_option
 @plugin_options
@@ -188,12 +194,14 @@ def tracked(bench: Bench, trackers: Sequence[str]) -> Iterator[None]:
     following = [Tracking(text, bench.registry.build("tracker", text), say) for text in trackers]
     for one in following:
         bench.hooks.register(one)
+        bench.followers.append(one)
     try:
         yield
     finally:
         for one in following:
             one.close()
             bench.hooks.unregister(one)
+            bench.followers.remove(one)
 
 
 @click.command()
@@ -260,6 +268,8 @@ def _bench(given: Mapping[str, Any], device: str) -> Bench:
         batch=given.get("eval_batch", 64),
         progress=Progress(),
         given={name: str(value) for name, value in given.items() if _written(name)},
+        plugins=[Path(file).absolute() for file in given["plugin"]],
+        blocked=given["no_plugin"],
     )
 
 

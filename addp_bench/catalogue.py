@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addp_bench import __version__
-from addp_bench.errors import BadPlugin, UnknownName, unknown
+from addp_bench.errors import BadPlugin, UnknownName, set_aside, unknown
 from addp_bench.home import home
 from addp_bench.installed import installed, module_files
 from addp_bench.spec import KINDS, tidy
@@ -56,11 +56,15 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All plugins in the order of kinds and names, why modules were set aside, and which hooks are implemented."""
+    """All plugins in the order of kinds and names, why modules were set aside, and which hooks are implemented.
+
+    notices: of modules that work, what their authors should change.
+    """
 
     plugins: Sequence[Plugin]
     failures: Mapping[str, str]
     hooks: Sequence[str]
+    notices: Mapping[str, Sequence[str]]
 
     def of(self, kind: str | None) -> list[Plugin]:
         """Those of a kind, or all. Raises UnknownName for a kind that does not exist."""
@@ -83,9 +87,8 @@ class Catalogue:
         return [{"task": plugin.name, **protocol} for plugin in self.of("task") for protocol in plugin.protocols]
 
     def _unknown(self, kind: str, name: str, candidates: Iterable[Plugin]) -> UnknownName:
-        failed = "; ".join(f"{module}: {why}" for module, why in self.failures.items())
         known = [n for p in candidates for n in (p.name, *p.aliases)]
-        return unknown(kind, name, known, f"Set aside at loading: {failed}." if failed else "")
+        return unknown(kind, name, known, set_aside(self.failures))
 
 
 def read(
@@ -113,7 +116,9 @@ def read(
 def describe(loaded: Loaded) -> Catalogue:
     """The catalogue of what was loaded."""
     implemented = sorted(name for name, hook in vars(loaded.hooks.hook).items() if hook.get_hookimpls())
-    return Catalogue([_in_words(e) for e in loaded.registry.entries()], dict(loaded.failures), implemented)
+    return Catalogue(
+        [_in_words(e) for e in loaded.registry.entries()], dict(loaded.failures), implemented, dict(loaded.notices)
+    )
 
 
 def _installed(say: Callable[[str], None]) -> Catalogue:
@@ -152,11 +157,18 @@ def current_key() -> str:
         {
             "version": __version__,
             "python": sys.version,
-            "modules": [[s.name, s.module, s.distribution, s.version] for s in sources],
-            "files": {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
+            "modules": [asdict(source) for source in sources],
+            "files": {str(f): _digest(f) for f in files},
             "libraries": sorted({d.name for p in _library_folders() for d in p.glob("*-info")}),
         }
     )
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as problem:  # loading it will say so
+        return str(problem)
 
 
 def _library_folders() -> list[Path]:
@@ -169,7 +181,8 @@ def _kept(file: Path, key: str) -> Catalogue | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["key"] != key:
             return None
-        return Catalogue([Plugin(**p) for p in content["plugins"]], content["failures"], content["hooks"])
+        plugins = [Plugin(**p) for p in content["plugins"]]
+        return Catalogue(plugins, content["failures"], content["hooks"], content["notices"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

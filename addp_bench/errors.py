@@ -6,7 +6,7 @@ Every message holds what was met, what was expected and a way on. `exit_code` is
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class BenchError(Exception):
@@ -33,6 +33,14 @@ class BadRequest(BenchError):
 
 class BadPlugin(BenchError):
     """A plugin that breaks its contract or takes a name that is taken."""
+
+
+class PluginNotice(DeprecationWarning):
+    """Something for the author of a plugin, who meets it in tests; Python keeps such warnings from everyone else."""
+
+
+class PluginDeprecation(PluginNotice):
+    """A plugin uses what a later version of the plugin API will no longer serve."""
 
 
 class BadData(BenchError):
@@ -80,7 +88,20 @@ class Incomparable(BenchError):
 def unknown(what: str, name: str, known: Iterable[str], note: str = "") -> UnknownName:
     """An UnknownName that suggests the nearest of `known` and lists them all; `note` is appended as it is."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
     listing = f" Known: {', '.join(names)}." if names else " None is known."
-    return UnknownName(f"no {what} is called {name!r}.{hint}{listing}{' ' + note if note else ''}")
+    return UnknownName(f"no {what} is called {name!r}.{nearest(name, names)}{listing}{' ' + note if note else ''}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question to append, " Did you mean 'gamma'?"; "" where nothing known is near."""
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def set_aside(failures: Mapping[str, str]) -> str:
+    """A note for whoever asks for a name that may have been lost with a plugin module; "" where none was."""
+    if not failures:
+        return ""
+    if len(failures) > 3:
+        return f"Set aside at loading: {', '.join(failures)}; `addp-bench list` says why."
+    return "Set aside at loading: " + "; ".join(f"{module}: {why}" for module, why in failures.items())

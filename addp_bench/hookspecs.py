@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from addp_bench.cell import Cell
     from addp_bench.registry import Registry
 
+API_VERSION = "1.0"  # of the hooks and of the contracts in `protocols`: MAJOR.MINOR; see `addp_bench.api`
+
 hookspec = pluggy.HookspecMarker("addp_bench")
 hookimpl = pluggy.HookimplMarker("addp_bench")
 

@@ -6,10 +6,13 @@ constructor: their types are its annotations, their words are the lines `name: t
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
+import traceback
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +22,9 @@ from typing import Any
 import pydantic
 from mmengine.registry import Registry as MMRegistry
 
-from addp_bench import adopted
-from addp_bench.errors import BadOption, BadPlugin, BenchError, unknown
+from addp_bench import adopted, api
+from addp_bench.errors import BadOption, BadPlugin, BenchError, PluginDeprecation, nearest, set_aside, unknown
+from addp_bench.installed import Source
 from addp_bench.spec import KINDS, Choice, tidy
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -36,11 +40,6 @@ class Option:
     default: Any
     words: str
 
-    @cached_property
-    def adapter(self) -> pydantic.TypeAdapter[Any]:
-        """What reads a value of its declared type; made once, because making it takes long."""
-        return pydantic.TypeAdapter(self.annotation)
-
     @property
     def type_name(self) -> str:
         """The annotation as a person writes it: `float`, `str | None`."""
@@ -54,13 +53,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered plugin: its factory, and where it came from ("addp-bench 0.1.0", or a file)."""
+    """A registered plugin: its factory, and where it came from ("addp-bench 0.1.0", or a file).
+
+    deprecated: what of its class a later version of the API will no longer serve, in words for its author.
+    """
 
     kind: str
     name: str
     factory: Any  # a class, or a function that builds one
     aliases: tuple[str, ...]
     origin: str
+    deprecated: tuple[str, ...] = ()
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
@@ -71,11 +74,17 @@ class Entry:
         except (
             Exception
         ) as broken:  # an annotation that cannot be evaluated is the author's mistake, whatever its class
-            raise BadPlugin(f"{self.kind} {self.name}: cannot read its annotations: {broken}") from broken
+            raise BadPlugin(
+                f"{self.kind} {self.name}: cannot read its annotations: {broken}. They must exist at run time."
+            ) from broken
+        try:
+            parameters = inspect.signature(self.factory).parameters.values()
+        except (TypeError, ValueError) as broken:
+            raise BadPlugin(f"{self.kind} {self.name}: the options of {self.factory!r} cannot be read.") from broken
         found = []
-        for p in inspect.signature(self.factory).parameters.values():
-            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-                raise BadPlugin(f"{self.kind} {self.name}: options must be named one by one, not taken as {p}")
+        for p in parameters:
+            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):
+                raise BadPlugin(f"{self.kind} {self.name}: options must be named one by one, not taken as {p}.")
             name = p.name.rstrip("_")
             found.append(Option(name, hints.get(p.name, Any), p.default, words.get(name, "")))
         return tuple(found)
@@ -84,6 +93,24 @@ class Entry:
     def parameters(self) -> dict[str, str]:
         """Option -> the parameter of the constructor that takes it."""
         return {p.rstrip("_"): p for p in inspect.signature(self.factory).parameters}
+
+    def require(self) -> None:
+        """Raises BadPlugin for a factory that nobody could build, and for options that nobody could give."""
+        if missing := sorted(getattr(self.factory, "__abstractmethods__", ())):
+            raise BadPlugin(f"{self.kind} {self.name}: its class is abstract; it lacks {', '.join(missing)}.")
+        for option in self.options:
+            if not _NAME.fullmatch(option.name):
+                raise BadPlugin(
+                    f"{self.kind} {self.name}: option {option.name!r} cannot be given; a name is a lower-case "
+                    "identifier."
+                )
+            try:
+                _reader(option.annotation)
+            except Exception as refused:  # pydantic's, or what an annotation of the author's own raises
+                raise BadPlugin(
+                    f"{self.kind} {self.name}: no text can be read as option {option.name}, which is a "
+                    f"{option.type_name}. Annotate it with what a person writes: int, float, str, bool, Literal[...]."
+                ) from refused
 
     @cached_property
     def source(self) -> Path | None:
@@ -117,6 +144,7 @@ class Registry:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._aliases: dict[tuple[str, str], str] = {}
         self.origin = ""  # set by the loader while a plugin registers
+        self.modules: dict[str, Source] = {}  # those that were loaded, as the loader calls them
         self.failures: dict[str, str] = {}  # plugin module -> why it was set aside
 
     def add(self, kind: str, name: str, factory: Callable[..., Any], aliases: tuple[str, ...] = ()) -> None:
@@ -125,18 +153,26 @@ class Registry:
         Raises BadPlugin: unknown kind, a name that is no lower-case identifier, a name that is taken (saying by
         whom), something that cannot build.
         """
+        who = self.origin or "a plugin"
         if kind not in KINDS:
-            raise BadPlugin(
-                f"{self.origin or 'a plugin'} registers {name!r} as a {kind!r}; kinds are {', '.join(KINDS)}"
-            )
+            near = nearest(str(kind), KINDS)
+            raise BadPlugin(f"{who} registers {name!r} as a {kind!r}.{near} Kinds are {', '.join(KINDS)}.")
         if not inspect.isclass(factory) and not inspect.isfunction(factory):
-            raise BadPlugin(f"{kind} {name}: a factory is a class or a function, met {type(factory).__name__}")
+            raise BadPlugin(f"{kind} {name}: a factory is a class or a function, met {type(factory).__name__}.")
+        if isinstance(aliases, str):
+            raise BadPlugin(f"{kind} {name}: aliases are a tuple of names, met {aliases!r}; write ({aliases!r},).")
         for given in (name, *aliases):
-            if not _NAME.fullmatch(given):
-                raise BadPlugin(f"{kind} {given!r}: a name is a lower-case identifier (letters, digits and _)")
+            if not isinstance(given, str) or not _NAME.fullmatch(given):
+                raise BadPlugin(f"{kind} {given!r}: a name is a lower-case identifier (letters, digits and _).")
             if (taken := self._find(kind, given)) is not None:
-                raise BadPlugin(f"{kind} {given!r} of {self.origin or 'a plugin'} is taken by {taken.origin}")
-        entry = Entry(kind, name, factory, tuple(aliases), self.origin)
+                twice = taken.origin == self.origin != ""
+                raise BadPlugin(
+                    f"{kind} {given!r} is registered twice by {who}; every name and alias is its plugin's own."
+                    if twice
+                    else f"{kind} {given!r} of {who} is taken by {taken.origin}. Call yours by another name."
+                )
+        old = tuple(map(str, api.adapt(kind, factory))) if inspect.isclass(factory) else ()
+        entry = Entry(kind, name, factory, tuple(aliases), self.origin, old)
         self._kinds[kind].register_module(name=name, module=factory)
         self._entries[kind, name] = entry
         self._aliases.update({(kind, alias): name for alias in aliases})
@@ -168,9 +204,8 @@ class Registry:
             raise unknown("kind of plugin", kind, KINDS)
         entry = self._find(kind, tidy(name))
         if entry is None:
-            failed = "; ".join(f"{module}: {why}" for module, why in self.failures.items())
             known = [*self.names(kind), *(alias for k, alias in self._aliases if k == kind)]
-            raise unknown(kind, name, known, f"Set aside at loading: {failed}." if failed else "")
+            raise unknown(kind, name, known, set_aside(self.failures))
         return entry
 
     def resolve(self, kind: str, choice: Choice) -> Choice:
@@ -182,34 +217,64 @@ class Registry:
         """
         entry = self.get(kind, choice.name)
         options = {o.name: o for o in entry.options}
-        for given in choice.options:
-            if given not in options:
-                raise unknown(f"option of {kind} {entry.name}", given, options)
+        problems: list[BenchError] = [
+            unknown(f"option of {kind} {entry.name}", given, options)
+            for given in choice.options
+            if given not in options
+        ]
         filled: dict[str, Any] = {}
         for name, option in options.items():
-            value = choice.options.get(name, option.default)
-            adoptable = value is REQUIRED and (kind, name) == ("dataset", "path")
-            if adoptable:
-                value = adopted.places().get(entry.name, REQUIRED)
-            if value is REQUIRED:
-                once = f" `addp-bench data adopt {entry.name} PATH` remembers it." if adoptable else ""
-                raise BadOption(f"{kind} {entry.name} needs {name}=... ({option.type_name}): {option.words}{once}")
-            filled[name] = value if name not in choice.options else _typed(entry, option, value)
+            try:
+                filled[name] = self._value(entry, option, choice)
+            except BadOption as wrong:
+                problems.append(wrong)
+        if len(problems) > 1:
+            raise BadOption(" ".join(map(str, problems)))
+        if problems:
+            raise problems[0]
         return Choice(entry.name, filled)
 
     def build(self, kind: str, choice: Choice | str) -> Any:
-        """Build the plugin of a choice. ValueError from its constructor becomes BadOption."""
+        """Build the plugin of a choice.
+
+        ValueError from its constructor becomes BadOption; what else it raises is BadPlugin, and names the plugin.
+        """
         if isinstance(choice, str):
             choice = Choice.parse(choice)
         resolved = self.resolve(kind, choice)
         entry = self.get(kind, resolved.name)
         arguments: Mapping[str, Any] = {entry.parameters[k]: v for k, v in resolved.options.items()}
         try:
-            return entry.factory(**arguments)
-        except BenchError:
+            plugin = entry.factory(**arguments)
+        except (BenchError, OSError):  # the latter is for a place, and says which
             raise
         except ValueError as refused:
             raise BadOption(f"{kind} {entry.name}: {refused}") from refused
+        except Exception as broken:
+            frame = traceback.extract_tb(broken.__traceback__)[-1]
+            raise BadPlugin(
+                f"{kind} {entry.name} of {entry.origin} cannot be built: {type(broken).__name__}: {broken} "
+                f"({frame.filename}, line {frame.lineno}). Its constructor refuses options with ValueError alone"
+            ) from broken
+        if not inspect.isclass(entry.factory):
+            for old in api.adapt(kind, plugin):
+                warnings.warn(f"{entry.name}: {old}", PluginDeprecation, stacklevel=2)
+        return plugin
+
+    def _value(self, entry: Entry, option: Option, choice: Choice) -> Any:
+        """The value of one option: as given, else its default. Raises BadOption."""
+        if option.name in choice.options:
+            return _typed(entry, option, choice.options[option.name])
+        value = option.default
+        adoptable = value is REQUIRED and (entry.kind, option.name) == ("dataset", "path")
+        if adoptable:
+            value = adopted.places().get(entry.name, REQUIRED)
+        if value is REQUIRED:
+            once = f" `addp-bench data adopt {entry.name} PATH` remembers it." if adoptable else ""
+            raise BadOption(
+                f"{entry.kind} {entry.name} needs {option.name}=... ({option.type_name}): {option.words}{once}"
+            )
+        return value
 
     def _find(self, kind: str, name: str) -> Entry | None:
         return self._entries.get((kind, self._aliases.get((kind, name), name)))
@@ -219,17 +284,30 @@ def _constructor(factory: Callable[..., Any]) -> Callable[..., Any]:
     return factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]  # reads annotations only
 
 
+def _reader(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    try:
+        return _made_once(annotation)
+    except TypeError:  # an annotation that cannot be hashed
+        return pydantic.TypeAdapter(annotation)
+
+
+@functools.cache
+def _made_once(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(annotation)
+
+
 def _typed(entry: Entry, option: Option, value: Any) -> Any:
     if option.annotation is Any:
         return value
     try:
-        read = option.adapter.validate_python(value)
+        read = _reader(option.annotation).validate_python(value)
     except pydantic.ValidationError as wrong:
         expected = option.type_name
         if " or " in expected:
+            near = nearest(str(value), expected.split(" or "))
             raise BadOption(
                 f"{entry.kind} {entry.name}: option {option.name}={value!r} is none of "
-                f"{expected.replace(' or ', ', ')}."
+                f"{expected.replace(' or ', ', ')}.{near}"
             ) from wrong
         why, article = wrong.errors()[0]["msg"], "an" if expected[0] in "aeio" else "a"
         raise BadOption(

@@ -22,9 +22,23 @@ FOLDERS = ("plugins", "tasks", "baselines")
 # A module may import those of its own line (never in a circle) and of the lines above it.
 LAYERS = (
     ("errors", "types", "spec", "randomness", "home", "installed", "progress"),
-    ("protocols", "hookspecs", "pixelwise", "schedule", "metrics", "average_precision", "store", "jobs", "adopted"),
+    (
+        "protocols",
+        "hookspecs",
+        "api",
+        "surroundings",
+        "pixelwise",
+        "schedule",
+        "metrics",
+        "average_precision",
+        "store",
+        "jobs",
+        "adopted",
+    ),
     ("registry", "timesteps", "sampling", "regression", "contribution", "statistics", "archives"),
     (
+        "announcing",
+        "remedies",
         "loading",
         "catalogue",
         "cards",

@@ -44,11 +44,14 @@ def list_(kind: str | None, json: bool, plugin: Sequence[Path], no_plugin: Seque
         return
     plugins = catalogue.of(kind)
     if json:
-        answer({"plugins": [asdict(p) for p in plugins], "failures": dict(catalogue.failures)})
+        told = {"failures": dict(catalogue.failures), "notices": dict(catalogue.notices)}
+        answer({"plugins": [asdict(p) for p in plugins], **told})
         return
     say(_table(plugins))
     for module, why in catalogue.failures.items():
         say(f"\nset aside: {module}\n  {why}")
+    for module, words in catalogue.notices.items():
+        say("\n  ".join([f"\nfor the author of {module}", *words]))
 
 
 @click.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +16,8 @@ from addp_bench.progress import printable
 
 if TYPE_CHECKING:
     from addp_bench.loading import Loaded
+
+_ANSWERS = "addp_bench.answers"  # where a command keeps the stdout that only its answer is written to
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +47,17 @@ def runs_option(command: F) -> F:
 
 
 def json_option(command: F) -> F:
-    """Add --json: parameter `json`."""
-    return click.option("--json", is_flag=True, help="Answer in JSON on stdout; all else goes to stderr.")(command)
+    """Add --json: parameter `json`. With it nothing but `answer` reaches stdout, whatever a plugin prints."""
+    return click.option(
+        "--json", is_flag=True, callback=_keep_stdout, help="Answer in JSON on stdout; all else goes to stderr."
+    )(command)
+
+
+def _keep_stdout(context: click.Context, option: click.Parameter, given: bool) -> bool:
+    if given:
+        context.meta[_ANSWERS] = sys.stdout
+        context.with_resource(contextlib.redirect_stdout(sys.stderr))
+    return given
 
 
 def load_plugins(plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool) -> Loaded:
@@ -69,7 +82,9 @@ def say(words: str, err: bool = False) -> None:
 
 def answer(value: Any) -> None:
     """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    context = click.get_current_context(silent=True)
+    stdout = context.meta.get(_ANSWERS) if context else None
+    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False), file=stdout)
 
 
 def write_file(file: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ the files of plugin modules. It is made again, by one full load, when that key n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -113,6 +114,11 @@ def read(
     return found
 
 
+def kept() -> Catalogue | None:
+    """The catalogue as it lies there, out of date or not; None where there is none. Quick: no file is looked at."""
+    return _kept(catalogue_file(), None)
+
+
 def describe(loaded: Loaded) -> Catalogue:
     """The catalogue of what was loaded."""
     implemented = sorted(name for name, hook in vars(loaded.hooks.hook).items() if hook.get_hookimpls())
@@ -130,13 +136,25 @@ def _installed(say: Callable[[str], None]) -> Catalogue:
 
     made = describe(load())
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"key": key, **asdict(made)})
+        _keep(file, key, made)
     except OSError as problem:
         say(
             f"the catalogue cannot be kept ({problem}), so every call loads all plugins; set ADDP_HOME to a free folder"
         )
     return made
+
+
+def refresh(loaded: Loaded) -> None:
+    """Keep the catalogue of all that is installed, which was loaded for another reason, where the kept one is stale."""
+    file, key = catalogue_file(), current_key()
+    if _kept(file, key) is None:
+        with contextlib.suppress(OSError):  # `list`, which needs it, says so
+            _keep(file, key, describe(loaded))
+
+
+def _keep(file: Path, key: str, made: Catalogue) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"key": key, **asdict(made)})
 
 
 def catalogue_file() -> Path:
@@ -175,11 +193,11 @@ def _library_folders() -> list[Path]:
     return [p for p in map(Path, sys.path) if p.name in ("site-packages", "dist-packages")]
 
 
-def _kept(file: Path, key: str) -> Catalogue | None:
-    """The catalogue that was kept for this key, None when there is none that can be read."""
+def _kept(file: Path, key: str | None) -> Catalogue | None:
+    """The catalogue that was kept for this key (None: for any), None when there is none that can be read."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        if content["key"] != key:
+        if key is not None and content["key"] != key:
             return None
         plugins = [Plugin(**p) for p in content["plugins"]]
         return Catalogue(plugins, content["failures"], content["hooks"], content["notices"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,13 @@ def differences(here: Any, there: Any, place: str = "") -> list[Difference]:
         inner = f"{place}." if place else ""
         return [d for k in sorted({*here, *there}) for d in differences(here.get(k), there.get(k), f"{inner}{k}")]
     return [] if here == there else [Difference(place, here, there)]
+
+
+def changed_plugins(found: Sequence[Difference]) -> list[str]:
+    """The plugins ("weights:band") that both cells use and whose code is not the same in both, each once."""
+    both = (d.place for d in found if d.here is not None and d.there is not None)
+    named = (re.search(r"(?:^|\.)plugins?\.([a-z_]+:[a-z0-9_]+)$", place) for place in both)
+    return list(dict.fromkeys(match[1] for match in named if match))
 
 
 def nearest(here: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[Difference]] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from addp_bench import estimates, evaluation, provenance, records
+from addp_bench import estimates, evaluation, facts, provenance, records
 from addp_bench.ceiling import RESULT
 from addp_bench.cell import Cell
 from addp_bench.errors import BadData
@@ -221,6 +221,7 @@ class Bench:
             result["ceiling"] = json.loads((self.folder(plan.ceiling) / RESULT).read_text())
         statistics = read_statistics(folder / STATISTICS)
         stages = plan.stages()
+        used = facts.used(plan, self.registry, self.hooks)
         body = {
             "schema": records.SCHEMA,
             "cell": plan.key,
@@ -232,9 +233,8 @@ class Bench:
                 "seconds": {s.name: self.store(s).seconds(s) for s in stages},
                 "attempts": {s.name: self.store(s).attempts(s) for s in stages},
                 "stages": [[s.kind, s.key] for s in stages],
-                "plugins": {
-                    f"{kind}:{c.name}": self.registry.get(kind, c.name).origin for kind, c in plan.cell.choices.items()
-                },
+                "plugins": {name: code["origin"] for name, code in used.items()},
+                "sources": used,
                 "given": self.given,
                 "options": plan.cell.options,
                 "cell": plan.cell.plain(),

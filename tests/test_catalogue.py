@@ -89,6 +89,18 @@ def test_it_is_made_once_and_says_so(site, said):
     assert [p.words for p in second.plugins] == [p.words for p in first.plugins]
 
 
+def test_a_command_that_loads_everything_brings_it_up_to_date(site, said):
+    from addp_bench.cli.options import load_plugins
+
+    load_plugins([], [], False)
+    assert catalogue.read(said.append).get("agent", "nice")
+    assert said == []
+    stamp = catalogue.catalogue_file().stat().st_mtime_ns
+    load_plugins([], [], False)
+    load_plugins([], ["nice-bench"], False)
+    assert catalogue.catalogue_file().stat().st_mtime_ns == stamp
+
+
 def test_it_is_made_again_when_a_plugins_file_changes(site, said, monkeypatch):
     catalogue.read(said.append)
     file = site / "nice_bench_plugin.py"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
 from addp_bench import __version__
 from addp_bench.errors import unknown
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETING = "_ADDP_BENCH_COMPLETE"  # set by the scripts of `completion`, to the name of their shell
 PREFIX = "ADDP_BENCH"  # of the environment variable that every option reads
 
 _EPILOG = f"""\b
@@ -51,6 +56,7 @@ COMMANDS = {
         "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),
         "show": Listed("addp_bench.cli.looking:show", "A plugin in full: its words, options and origin."),
         "data": Listed("addp_bench.cli.data:data", "Datasets: their terms, where yours lie, whether they are whole."),
+        "completion": Listed("addp_bench.cli.completing:completion", "Let bash, zsh or fish complete your words."),
         "check": Listed("addp_bench.cli.checking:check", "Measure whether a dataset keeps its promises."),
     },
 }
@@ -72,7 +78,17 @@ class _Group(click.Group):
         for option in (option for one in (command, *members) for option in one.params):
             if isinstance(option, click.Option):
                 option.envvar = variables(option)
+        if COMPLETING in os.environ:
+            from addp_bench.cli.suggesting import attach
+
+            attach(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        commands = [CompletionItem(name, help=one.words) for name, one in _TABLE.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -105,6 +121,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line on `args` (sys.argv without one) and exit with the code of `addp_bench.cli.leaving`."""
     from addp_bench.cli.leaving import leave
 
+    if COMPLETING in os.environ:
+        from addp_bench.cli.completing import answer
+
+        leave(lambda: answer(commands, os.environ[COMPLETING]))
     leave(lambda: commands.main(args, prog_name="addp-bench", standalone_mode=False))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -48,16 +49,18 @@ def runs_option(command: F) -> F:
 
 def json_option(command: F) -> F:
     """Add --json: parameter `json`. With it nothing but `answer` reaches stdout, whatever a plugin prints."""
-    return click.option(
-        "--json", is_flag=True, callback=_keep_stdout, help="Answer in JSON on stdout; all else goes to stderr."
-    )(command)
 
+    @functools.wraps(command)
+    def quietly(*arguments: Any, **given: Any) -> Any:
+        if not given["json"]:
+            return command(*arguments, **given)
+        click.get_current_context().meta[_ANSWERS] = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            return command(*arguments, **given)
 
-def _keep_stdout(context: click.Context, option: click.Parameter, given: bool) -> bool:
-    if given:
-        context.meta[_ANSWERS] = sys.stdout
-        context.with_resource(contextlib.redirect_stdout(sys.stderr))
-    return given
+    return click.option("--json", is_flag=True, help="Answer in JSON on stdout; all else goes to stderr.")(
+        cast("F", quietly)
+    )
 
 
 def load_plugins(plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool) -> Loaded:
@@ -66,6 +69,10 @@ def load_plugins(plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugin
 
     loaded = load(plugin, no_plugin, strict_plugins)
     say_failures(loaded.failures)
+    if not (plugin or no_plugin):
+        from addp_bench import catalogue
+
+        catalogue.refresh(loaded)  # it is what words are completed from
     return loaded
 
 

@@ -72,7 +72,9 @@ class Catalogue:
         if kind is None:
             return list(self.plugins)
         if tidy(kind) not in KINDS:
-            raise unknown("kind of plugin", kind, KINDS)
+            named = [f"addp-bench show {p.kind} {p.name}" for p in self.plugins if tidy(kind) in (p.name, *p.aliases)]
+            note = f"A plugin is called so: {' or '.join(named)}" if named else ""
+            raise unknown("kind of plugin", kind, KINDS, note)
         return [p for p in self.plugins if p.kind == tidy(kind)]
 
     def get(self, kind: str, name: str) -> Plugin:

@@ -205,7 +205,9 @@ class Registry:
         entry = self._find(kind, tidy(name))
         if entry is None:
             known = [*self.names(kind), *(alias for k, alias in self._aliases if k == kind)]
-            raise unknown(kind, name, known, set_aside(self.failures))
+            others = [f"--{k} {tidy(name)}" for k in KINDS if self._find(k, tidy(name))]
+            elsewhere = [f"There is {' and '.join(others)}."] if others else []
+            raise unknown(kind, name, known, " ".join([*elsewhere, set_aside(self.failures)]).strip())
         return entry
 
     def resolve(self, kind: str, choice: Choice) -> Choice:
@@ -233,6 +235,16 @@ class Registry:
         if problems:
             raise problems[0]
         return Choice(entry.name, filled)
+
+    def mistakes(self, kind: str, texts: Iterable[str]) -> list[str]:
+        """What is wrong with these choices, in words."""
+        found = []
+        for text in texts:
+            try:
+                self.resolve(kind, Choice.parse(text))
+            except BenchError as wrong:
+                found.append(str(wrong))
+        return found
 
     def build(self, kind: str, choice: Choice | str) -> Any:
         """Build the plugin of a choice.

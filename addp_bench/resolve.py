@@ -158,7 +158,18 @@ def _axis(
                 registry.build(kind, choice)  # a value out of range is the request's mistake, not a failed cell
             yield choice, asked.options.keys()
         except BenchError as wrong:
-            problems.append(f"--{kind} {text}: {wrong}")
+            problems.append(f"--{kind} {text}: {wrong}{_rather(kind, text)}")
+
+
+def _rather(kind: str, text: str) -> str:
+    """How a mistake that many make is written, "" for others."""
+    name, *options = text.split(":")
+    several = [part for part in re.split(r"[,\s]+", name) if part]
+    if len(several) > 1:
+        return f" Several are written {' '.join(f'--{kind} {part}' for part in several)}."
+    if kind == "sampler" and any(option.startswith("steps=") for option in options):
+        return " Sampling steps are --steps N, for they belong to the evaluation."
+    return ""
 
 
 def _set(kind: str, text: str, registry: Registry, problems: list[str]) -> tuple[Choice, ...]:

@@ -108,3 +108,16 @@ def test_a_judge_that_says_another_number_ends_the_measurement(monkeypatch):
     case = metrics.Case("odd", "1", lambda: np.ones(2), lambda: np.array([1.0, 1.1]), allowed=1e-9)
     with pytest.raises(SystemExit, match=r"odd: differs by 0\.091, at most 1e-09 is allowed"):
         metrics.told(case, 1)
+
+
+@pytest.mark.slow
+def test_help_and_list_start_in_time_beside_twenty_plugins_of_others():
+    asked = [sys.executable, str(SCRIPTS / "startup.py"), "--plugins", "20", "--repeats", "3"]
+    ended = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    told = re.findall(r"^(.+): [\d.]+ s \(.*\), of the processor ([\d.]+) s$", ended.stdout, re.MULTILINE)
+    taken = {what: float(seconds) for what, seconds in told}  # wall time hangs on what else the machine does
+    assert 0 < taken["python -c pass"] < taken["addp-bench --help"] <= 0.2
+    assert taken["addp-bench list"] <= 1
+    assert taken["addp-bench list, cold"] > 2 * taken["addp-bench list"]
+    assert taken["a word completed"] <= 0.3

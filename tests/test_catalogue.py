@@ -192,5 +192,8 @@ def test_reading_it_imports_neither_a_plugin_nor_a_heavy_library(tmp_path):
         ["list", "weights", "--json"],
         ["show", "weights", "uniform"],
         ["data", "list"],
+        ["leaderboard", "--help"],
+        ["run", "--help"],
+        ["completion", "bash"],
     ):
         assert imported(*arguments) == "[]", arguments

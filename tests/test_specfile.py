@@ -89,7 +89,7 @@ def test_flags_that_were_not_given_leave_the_file_alone(tmp_path):
 
 def asked(command, *flags):
     """The requests of a command line."""
-    return running._requests(running.run.make_context(command, list(flags)).params, "quick")
+    return running._requests(running.run.make_context(command, list(flags)).params, "quick", [])
 
 
 def test_the_budget_that_nobody_names_is_standard_where_cuda_computes(shell, tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ COMMANDS = {
         "run": Listed("addp_bench.cli.running:run", "Train and judge every combination that is asked for."),
         "plan": Listed("addp_bench.cli.planning:plan", "Say what run would do; do nothing."),
         "score": Listed("addp_bench.cli.scoring:score", "Judge what another program predicted."),
-        "predict": Listed("addp_bench.cli.running:predict", "Let a trained cell answer for a photograph."),
+        "predict": Listed("addp_bench.cli.predicting:predict", "Let a trained cell answer for a photograph."),
     },
     "Results": {
         "leaderboard": Listed("addp_bench.cli.ranking:leaderboard", "Results as a table, with intervals and tiers."),

@@ -79,7 +79,7 @@ def check(
       addp-bench check metric oiou
       addp-bench check metric all
     """
-    registry = load_plugins(plugin, no_plugin, strict_plugins).registry
+    registry = load_plugins(plugin, no_plugin, strict_plugins, authors=what == "plugin").registry
     if what == "plugin":
         return _contract(registry, name, json)
     if what == "data":

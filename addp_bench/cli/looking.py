@@ -107,6 +107,8 @@ def show(
     described = catalogue.of(kind) if every else [catalogue.get(kind, choice.name)]
     if plot is None and (every or model or noise or target):
         raise click.UsageError(f"{'all' if every else '--model, --noise and --target'} is for --plot FILE.png")
+    if plot is None and choice.options:
+        raise click.UsageError(f"options after {choice.name} are for --plot FILE.png, which draws it with them")
     notes = []
     if plot is not None:
         from addp_bench.pictures import families

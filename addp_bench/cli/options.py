@@ -63,12 +63,20 @@ def json_option(command: F) -> F:
     )
 
 
-def load_plugins(plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool) -> Loaded:
-    """Load all plugins as the options ask, saying on stderr which were set aside."""
+def load_plugins(
+    plugin: Sequence[Path], no_plugin: Sequence[str], strict_plugins: bool, *, authors: bool = False
+) -> Loaded:
+    """Load all plugins as the options ask, saying on stderr which were set aside.
+
+    authors: also say what the authors of those that work should change.
+    """
     from addp_bench.loading import load
 
     loaded = load(plugin, no_plugin, strict_plugins)
     say_failures(loaded.failures)
+    if authors:
+        for module, words in loaded.notices.items():
+            say("\n  ".join([f"for the author of {module}:", *words]), err=True)
     if not (plugin or no_plugin):
         from addp_bench import catalogue
 

@@ -1,4 +1,4 @@
-"""run and predict: commands that compute; and what every command that takes a request shares."""
+"""run: the command that computes; and what every command that takes a request shares."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from addp_bench.stages import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _AXES = {
     "task": "What is asked.",
@@ -204,57 +205,7 @@ def tracked(bench: Bench, trackers: Sequence[str]) -> Iterator[None]:
             bench.followers.remove(one)
 
 
-@click.command()
-@click.option("--cell", required=True, help="Id of a finished cell, or the beginning of it.")
-@click.option("--image", required=True, type=click.Path(path_type=Path), help="A photograph.")
-@click.option("--text", default="", help="Words that say what is asked for.")
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The drawn answer, as PNG; several side by side.",
-)
-@click.option(
-    "--answer",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="What is read from it, as the task writes it: a mask as PNG, a depth map as .npy, ...",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise it starts from.")
-@place_options
-@plugin_options
-def predict(**given: Any) -> None:
-    """Let a trained cell answer for a photograph of yours.
-
-    \b
-    Example:
-      addp-bench predict --cell 1a2b3c --image desk.png --text "the blue cone" --out answer.png
-    """
-    import numpy as np
-    from PIL import Image
-
-    from addp_bench import records
-    from addp_bench.reopen import Reopened, read_photo
-
-    photo = read_photo(given["image"])
-    bench = _bench(given, _device(given["device"]))
-    record = records.find(records.load_all(bench.runs.root).records, given["cell"])
-    reopened, file = Reopened(record, bench), given["answer"]
-    task = bench.work.build("task", reopened.cell)
-    if file is not None and file.suffix != (suffix := getattr(task, "suffix", None)):
-        raise BadOption(f"--answer {file}: task {reopened.cell.name('task')} writes {suffix or 'no'} files")
-    drawing, prediction = reopened.answer(photo, given["text"], given["seed"])
-    given["out"].parent.mkdir(parents=True, exist_ok=True)
-    side = [Image.fromarray(one).resize(photo.shape[1::-1], Image.Resampling.BILINEAR) for one in drawing]
-    Image.fromarray(np.concatenate([np.asarray(one) for one in side], 1)).save(given["out"], "PNG")
-    say(f"drawn into {given['out']}")
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        samples, _ = bench.work.samples(reopened.cell, "eval", None)
-        task.write(prediction, file, *([ids] if (ids := getattr(samples, "category_ids", ())) else []))
-        say(f"answered in {file}")
-
-
-def _bench(given: Mapping[str, Any], device: str) -> Bench:
+def make_bench(given: Mapping[str, Any], device: str) -> Bench:
     """Plugins and runs folder as the options say. device: where it computes."""
     loaded = load_plugins(given["plugin"], given["no_plugin"], given["strict_plugins"])
     from addp_bench.progress import Progress
@@ -284,16 +235,27 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
 
     given: the options of `run`.
     """
-    device = _device(given["device"])
-    requests = _requests(given, "standard" if device.startswith("cuda") else "quick")
-    bench = _bench(given, device)
+    device = find_device(given["device"])
+    problems: list[str] = []
+    requests = _requests(given, "standard" if device.startswith("cuda") else "quick", problems)
+    bench = make_bench(given, device)
+    for kind, flag in (("executor", "executor"), ("tracker", "track")):  # no cell is made of these
+        written = given.get(flag) or ()
+        problems += bench.registry.mistakes(kind, [written] if isinstance(written, str) else written)
     from addp_bench.cards import Cards
     from addp_bench.legality import Illegal
     from addp_bench.resolve import resolve
     from addp_bench.stages import Planner
 
     cards = Cards(bench.registry)
-    found = [resolve(request, bench.registry, cards) for request in requests]
+    found = []
+    for request in requests:
+        try:
+            found.append(resolve(request, bench.registry, cards))
+        except BadRequest as wrong:
+            problems += wrong.problems
+    if problems:
+        raise BadRequest(list(dict.fromkeys(problems)))
     cells = [cell for resolution in found for cell in resolution.cells]
     try:
         bench.hooks.hook.addp_bench_cells(cells=cells)
@@ -304,7 +266,6 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
         ) from wrong
     planner = Planner(bench.registry, bench.runs.root, cards)
     plans: dict[str, Plan] = {}
-    problems: list[str] = []
     impossible = [pair for resolution in found for pair in resolution.impossible]
     for cell in cells:
         try:
@@ -324,17 +285,28 @@ def prepare(given: Mapping[str, Any]) -> tuple[Bench, list[Plan], list[tuple[str
     return bench, list(plans.values()), list(dict.fromkeys(impossible))
 
 
-def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
-    """What the flags ask for, or the file with the flags' changes. budget: that of who names none."""
+def _requests(given: Mapping[str, Any], budget: str, problems: list[str]) -> list[Request]:
+    """What the flags ask for, or the file with the flags' changes. budget: that of who names none.
+
+    problems: filled with what cannot be read, which is then left as nobody had said it.
+    """
+
+    def read(parse: Callable[[Any], T], written: Any) -> T | None:
+        try:
+            return parse(written) or None
+        except BadOption as wrong:
+            problems.append(str(wrong))
+            return None
+
     numbers = {**{name: given[name] for name in (*_BUDGET, "lr", "ema", "limit")}, "sampling_steps": given["steps"]}
     said: dict[str, Any] = {
         "axes": {kind: given[kind] for kind in _AXES if given[kind]},
         "overrides": {name: number for name, number in numbers.items() if number is not None},
         "corruption": given["corruption"] or None,
         "transform": given["transform"] or None,
-        "seeds": parse_seeds(given["seed"]) or None,
+        "seeds": read(parse_seeds, given["seed"]),
         "force": given["force"] or None,
-        "mixture": parse_mixture(given["train"]) if given["train"] is not None else None,
+        "mixture": read(parse_mixture, given["train"]) if given["train"] is not None else None,
         **{
             name: given[name]
             for name in (
@@ -353,13 +325,17 @@ def _requests(given: Mapping[str, Any], budget: str) -> list[Request]:
     changes = {name: value for name, value in said.items() if value is not None}
     changes["given"] = frozenset(changes) - {"axes", "overrides"}
     if given["spec"] is not None:
-        from addp_bench.specfile import read
+        from addp_bench import specfile
 
-        return read(given["spec"], changes, budget)
+        try:
+            return specfile.read(given["spec"], changes, budget)
+        except BadRequest as wrong:
+            problems += wrong.problems
+            return []
     return [Request(**{"budget": budget, **changes})]
 
 
-def _device(asked: str | None) -> str:
+def find_device(asked: str | None) -> str:
     import torch
 
     if asked is None:

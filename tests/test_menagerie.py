@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -192,6 +193,13 @@ def test_an_import_that_takes_long_is_named_while_it_lasts(site, alone, monkeypa
         load()
     (said,) = caplog.messages
     assert said == "still importing zoo_slow of zoo-slow 1.0 after 0.05 s. To leave it out: --no-plugin zoo_slow."
+
+
+def test_an_import_that_crashes_the_interpreter_is_told_with_its_line(tmp_path):
+    (tmp_path / "crash.py").write_text("import ctypes\nctypes.string_at(0)\n")
+    done = program((tmp_path, os.environ), "list", "--plugin", "crash.py", "--no-plugin", "addp-bench")
+    assert done.returncode == -signal.SIGSEGV
+    assert f'File "{tmp_path}/crash.py", line 2 in <module>' in done.stderr
 
 
 def test_a_distribution_without_a_version_works_and_says_so(site, alone):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import logging
 import os
 import platform
@@ -33,6 +34,8 @@ def leave(command: Callable[[], Any]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to stop
+    if not faulthandler.is_enabled() and sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)  # a library that crashes while a plugin imports it is told with its line
     logging.lastResort = _Warnings(logging.WARNING)  # unless somebody who calls us has handlers of his own
     try:
         answer = command()

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -19,6 +20,7 @@ from addp_bench.cli import COMMANDS, commands
 from addp_bench.errors import BadRequest, BenchError, NothingSelected
 from addp_bench.progress import Progress
 
+RECORDS = Path(__file__).parents[1] / "benchmarks" / "records" / "quick"
 NAMES = [name for section in COMMANDS.values() for name in section]
 
 FILE = '''
@@ -328,3 +330,10 @@ def test_check_refuses_data_that_promises_nothing(shell, plugin):
     code, _, err = shell("check", "data", "silent", *plugin)
     assert code == 2
     assert "no method check()" in err
+
+
+@pytest.mark.parametrize("arguments", [["leaderboard"], ["effects"]], ids=" ".join)
+def test_a_table_in_json_reaches_stdout(shell, arguments):
+    code, out, err = shell(*arguments, "--json", "--runs", RECORDS)
+    assert code == 0, err
+    assert json.loads(out)

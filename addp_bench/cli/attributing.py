@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from addp_bench.cli.options import json_option, runs_option, say
+from addp_bench.cli.options import answer_text, json_option, runs_option, say
 
 
 @click.command()
@@ -49,4 +49,4 @@ def effects(
         say(f"left out: {why}", err=True)
     made = attribution.attribute(found.records, [*(f"task={t}" for t in task), *where], factor, reference, metric or "")
     width = shutil.get_terminal_size((0, 0)).columns or None  # none where it goes into a file or a pipe
-    click.echo(attribution.render(made, "json" if json else style, width))
+    answer_text(attribution.render(made, "json" if json else style, width))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from addp_bench.cli.options import answer, json_option, runs_option, say, write_file
+from addp_bench.cli.options import answer, answer_text, json_option, runs_option, say, write_file
 
 if TYPE_CHECKING:
     from addp_bench.records import Record
@@ -98,7 +98,7 @@ def gate(
         write_file(out, (told + "\n").encode())
         say(report(judged, "text"), err=json)
     else:
-        click.echo(told)
+        answer_text(told)
     if summary and place:
         with Path(place).open("a", encoding="utf-8") as page:
             page.write(report(judged, "markdown") + "\n")

@@ -97,9 +97,13 @@ def say(words: str, err: bool = False) -> None:
 
 def answer(value: Any) -> None:
     """Print a value as JSON on stdout."""
+    answer_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def answer_text(text: str) -> None:
+    """Print an answer that is written out already on stdout, also where --json keeps all else from it."""
     context = click.get_current_context(silent=True)
-    stdout = context.meta.get(_ANSWERS) if context else None
-    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False), file=stdout)
+    click.echo(text, file=context.meta.get(_ANSWERS) if context else None)
 
 
 def write_file(file: Path, content: bytes) -> None:

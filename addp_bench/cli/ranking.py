@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from addp_bench.cli.options import json_option, load_plugins, plugin_options, runs_option, say
+from addp_bench.cli.options import answer_text, json_option, load_plugins, plugin_options, runs_option, say
 
 
 @click.command()
@@ -123,7 +123,7 @@ def leaderboard(
     if average_rank:
         from addp_bench.results import across
 
-        click.echo(across.render(across.average_ranks(table, found.records), style, width))
+        answer_text(across.render(across.average_ranks(table, found.records), style, width))
         return
     if cost:
         from addp_bench.results.pareto import with_costs
@@ -144,7 +144,7 @@ def leaderboard(
         own = paging.made(table, found.records, samples, runs, load) if own is None else own
         if out is not None:
             return paging.write(own, out)
-    click.echo(tables.render(table, style, width) if own is None else own)
+    answer_text(tables.render(table, style, width) if own is None else own)
 
 
 def _table_hooks(plugin: Sequence[Path], no_plugin: Sequence[str], strict: bool) -> Any:

@@ -187,7 +187,7 @@ def current_key() -> str:
 def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as problem:  # loading it will say so
+    except OSError as problem:  # loading it will say so, unless it is a link that an editor left
         return str(problem)
 
 

@@ -64,7 +64,7 @@ def _name(distribution: importlib.metadata.Distribution) -> str:
         said = distribution.metadata["Name"]
     except Exception:  # metadata that is missing or damaged raises what the parser of the day raises
         said = None
-    return said or f"a distribution without a name in {distribution.locate_file('')}"
+    return said or f"a distribution without a name in {_folder(distribution)}"
 
 
 def _version(distribution: importlib.metadata.Distribution) -> str:
@@ -74,16 +74,20 @@ def _version(distribution: importlib.metadata.Distribution) -> str:
         return ""
 
 
+def _folder(distribution: importlib.metadata.Distribution) -> Path:
+    return Path(str(distribution.locate_file(""))).resolve()
+
+
 def _sources(name: str, found: list[importlib.metadata.Distribution]) -> Iterator[Source]:
     """The plugin modules of a distribution. found: it, and further copies of its metadata."""
     first, version = found[0], _version(found[0])
-    twice = [other for other in found[1:] if other.locate_file("") == first.locate_file("")]
+    # a folder may stand on sys.path several times; the versions tell whether there is more than one copy in it
+    there = [_version(d) for d in found if _folder(d) == _folder(first)]
     doubt = ""
-    if twice:
-        versions = " and ".join(_version(d) or "no version" for d in found)
+    if len(set(there)) > 1:
         doubt = (
-            f"{name} is installed twice in {first.locate_file('')} ({versions}), and which one counts is chance; "
-            f"`pip uninstall {name}` until none is left, then install it again"
+            f"{name} is installed twice in {_folder(first)} ({' and '.join(v or 'no version' for v in there)}), and which "
+            f"one counts is chance; `pip uninstall {name}` until none is left, then install it again"
         )
     try:
         points = list(first.entry_points)
@@ -91,9 +95,9 @@ def _sources(name: str, found: list[importlib.metadata.Distribution]) -> Iterato
         problem = f"its entry_points.txt cannot be read ({type(damaged).__name__}: {damaged}). Install {name} again."
         yield Source("entry_points.txt", "", name, version, problem, doubt)
         return
-    for point in points:
-        if point.group == GROUP:
-            yield Source(point.name, point.value, name, version, _malformed(point), doubt)
+    for point in (point for point in points if point.group == GROUP):
+        yield Source(point.name, point.value, name, version, _malformed(point), doubt)
+        doubt = ""  # said once
 
 
 def _malformed(point: importlib.metadata.EntryPoint) -> str:
@@ -114,8 +118,7 @@ def module_files(source: Source) -> list[Path]:
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return []
     file = Path(spec.origin)
-    beside = sorted(f for f in file.parent.glob("*.py") if f.is_file())  # editors leave links that lead nowhere
-    return beside if "." in name else [file]
+    return sorted(file.parent.glob("*.py")) if "." in name else [file]
 
 
 def source_text(source: Source) -> str:

@@ -218,11 +218,12 @@ def test_a_distribution_without_a_name_works_under_its_folder(site, alone, metad
 
 
 def test_a_distribution_that_is_installed_twice_in_one_folder_is_told_of(site, alone):
-    lay(site, Way("stale", GOOD, "", ""))
+    lay(site, Way("stale", GOOD, "", "", points="zoo_stale = zoo_stale\nother = zoo_stale_other"))
+    (site / "zoo_stale_other.py").write_text(OTHER)
     old = site / "zoo_stale-0.9.dist-info"
     old.mkdir()
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-stale\nVersion: 0.9\n")
-    (old / "entry_points.txt").write_text("[addp_bench]\nzoo_stale = zoo_stale\n")
+    (old / "entry_points.txt").write_text("[addp_bench]\nzoo_stale = zoo_stale\nother = zoo_stale_other\n")
     with pytest.warns(PluginNotice, match="installed twice"):
         loaded = load()
     assert loaded.failures == {}
@@ -230,6 +231,13 @@ def test_a_distribution_that_is_installed_twice_in_one_folder_is_told_of(site, a
     assert "0.9" in said
     assert "1.0" in said
     assert "`pip uninstall zoo-stale` until none is left" in said
+
+
+def test_a_folder_that_stands_twice_on_the_path_is_no_second_installation(site, alone, monkeypatch):
+    lay(site, Way("alike", GOOD, "", ""))
+    monkeypatch.setattr(sys, "path", [*sys.path, f"{site}/../{site.name}"])
+    loaded = load()
+    assert (loaded.failures, loaded.notices) == ({}, {})
 
 
 def test_the_same_distribution_further_down_the_path_is_shadowed_in_silence(site, alone, tmp_path, monkeypatch):

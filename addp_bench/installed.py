@@ -85,9 +85,10 @@ def _sources(name: str, found: list[importlib.metadata.Distribution]) -> Iterato
     there = [_version(d) for d in found if _folder(d) == _folder(first)]
     doubt = ""
     if len(set(there)) > 1:
+        versions = " and ".join(v or "no version" for v in there)
         doubt = (
-            f"{name} is installed twice in {_folder(first)} ({' and '.join(v or 'no version' for v in there)}), and which "
-            f"one counts is chance; `pip uninstall {name}` until none is left, then install it again"
+            f"{name} is installed twice in {_folder(first)} ({versions}), and which one counts is chance; "
+            f"`pip uninstall {name}` until none is left, then install it again"
         )
     try:
         points = list(first.entry_points)

@@ -80,11 +80,11 @@ class Evaluator(Protocol):
 class Task(Protocol):
     """What is asked, what the truth is, and how answers are judged."""
 
-    # Type of the truth of a sample; encodings, corruptions and transforms name theirs alike. "mask" (H, W) bool ·
+    # Type of the truth of a sample, a word that encodings, corruptions and transforms name too. "mask" (H, W) bool ·
     # "depth" (H, W) float32 metres, 0 where unknown · "labels" (H, W) int64 indices into the vocabulary,
     # types.UNLABELLED where unknown · "boxes" types.Objects, collated types.Boxes · "class" int, an index into the
     # vocabulary, predicted as such or as types.Classified · "classes" (C,) bool, which of the vocabulary's classes are
-    # in the photograph, predicted as types.Presence
+    # in the photograph, predicted as types.Presence · any other word: a type that this task alone knows
     truth: ClassVar[str]
     reads: ClassVar[str]  # "drawing", or "features" for a probe, which then has `reading() -> probing.Reading`
     corruptions: ClassVar[Sequence[str]]  # default corruptions of an augmented cell
@@ -102,7 +102,10 @@ class Task(Protocol):
     # `balanced(sample) -> labels`: the same for "balanced". *Optional* `class_list`: "balanced" where training and
     # statistics ask for these alone too, "all" without it. *Optional* `refuses(protocol, encoding) -> str | None`: why
     # answers drawn in this encoding cannot be judged so. *Optional* `cards`, name -> dataset -> types.ProtocolCard: how
-    # published figures are made on it (`protocol_cards`).
+    # published figures are made on it (`protocol_cards`). *Optional* `example(side, generator) -> (sample, answer,
+    # worse)`, for a type of truth that is none of those above: what it and all that draws, damages, changes or predicts
+    # such truths is checked with. A Sample whose photograph is square, `side` pixels, and which all its protocols can
+    # judge; the prediction that is its truth; one that is worse. All randomness comes from the numpy generator.
 
     def resize(self, truth: Any, height: int, width: int) -> Any:
         """The truth of one sample at another size (masks and labels by the nearest pixel)."""

@@ -12,6 +12,7 @@ from addp_bench.randomness import uniform
 from addp_bench.registry import Registry
 from addp_bench.types import Drawing
 
+from . import brought
 from .given import (
     Finding,
     masks_of,
@@ -36,13 +37,14 @@ def aug(aug: Any, registry: Registry) -> Iterator[Finding]:
 
 
 def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
-    if corruption.truth not in ("any", *truths_of(1)):
+    count = brought.COUNT
+    examples = truths_of(count) | brought.batches(registry)
+    if corruption.truth not in ("any", *examples):
         yield f"damages {corruption.truth}, of which there is no example here", None
         return
-    count = 4
     masks, u = masks_of(count), uniform((corruption.draws,), names("corruption", count)).float()
     on_truth = corruption.acts_on == "truth"
-    target = truths_of(count)[corruption.truth] if on_truth else _drawing(corruption.truth, masks)
+    target = examples[corruption.truth] if on_truth else _drawing(corruption.truth, masks)
     every = torch.arange(count)
 
     def damaged(strength: float, rows: torch.Tensor = every) -> tuple[torch.Tensor, ...]:
@@ -72,7 +74,8 @@ def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
 
 def transform(transform: Any, registry: Registry) -> Iterator[Finding]:
     yield "says what it does with a picture", said(isinstance(transform.changes, tuple), repr(transform.changes))
-    examples = {kind: truth for kind, truth in truths_of(4).items() if kind in transform.truths}
+    known = truths_of(brought.COUNT) | brought.batches(registry)
+    examples = {kind: truth for kind, truth in known.items() if kind in transform.truths}
     if not examples:
         yield f"changes {', '.join(transform.truths)}, of which there is no example here", None
     for kind, truth in examples.items():

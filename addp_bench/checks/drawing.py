@@ -14,6 +14,7 @@ from addp_bench.errors import BadOption
 from addp_bench.registry import Registry
 from addp_bench.types import UNLABELLED, Boxes, Depth, Query
 
+from . import brought
 from .changing import rows_of
 from .given import (
     SIDE,
@@ -32,6 +33,9 @@ MAPS = ("mask", "labels")  # truths (H, W) of which there are examples
 
 def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
     if encoding.truth not in READ_BACK:
+        if (own := brought.of_truth(registry, encoding.truth)) is not None:
+            yield from brought.encoding(encoding, own)
+            return
         yield f"draws {encoding.truth}, of which there is no example here", None
         return
     truths: Any = boxes_of(4) if encoding.truth == "boxes" else truths_of(4)[encoding.truth]  # apart, not overlapping

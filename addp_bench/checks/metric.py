@@ -21,7 +21,7 @@ from addp_bench.registry import REQUIRED, Registry
 from addp_bench.spec import tidy
 from addp_bench.statistics import columns_of
 
-from . import theory_boxes, theory_class, theory_depth, theory_labels, theory_mask, theory_presence
+from . import brought, theory_boxes, theory_class, theory_depth, theory_labels, theory_mask, theory_presence
 from .given import VOCABULARY
 from .planted import Case, Theory
 
@@ -70,6 +70,7 @@ def check(registry: Registry, name: str = "all") -> Iterator[Line]:
                 yield Line("", f"has options without default: {', '.join(needed)}", None, "any", True, task_name)
             continue
         task = registry.build("task", task_name)
+        own = brought.of_task(task_name, task)
         vocabulary = THEORIES[task.truth].vocabulary if task.truth in THEORIES else VOCABULARY
         for protocol, settings in task.protocols().items():
             evaluator = task.evaluator(settings, vocabulary)
@@ -77,7 +78,7 @@ def check(registry: Registry, name: str = "all") -> Iterator[Line]:
             known |= ids
             if asked not in ("all", *ids):
                 continue
-            for line in judge(evaluator, task.truth, settings):
+            for line in judge(evaluator, task.truth, settings, own):
                 if asked == "all" or line.metric in ("", asked):
                     yield replace(line, task=task_name, protocol=protocol)
     if asked not in known:
@@ -90,9 +91,12 @@ def require(registry: Registry, name: str = "all") -> None:
         raise BadPlugin("; ".join(f"{title(line)}: expected {line.expected}, met {said(line)}" for line in broken))
 
 
-def judge(evaluator: Any, truth: str, settings: Mapping[str, Any]) -> Iterator[Line]:
-    """One judge, of a type of truth, under these settings of a protocol."""
-    theory = THEORIES.get(truth)
+def judge(
+    evaluator: Any, truth: str, settings: Mapping[str, Any], own: brought.Brought | None = None
+) -> Iterator[Line]:
+    """One judge, of a type of truth, under these settings of a protocol. own: the examples that its task brings, for a
+    type of which there is no theory here."""
+    theory = THEORIES.get(truth) or (brought.theory(own) if own else None)
     if theory is None:
         yield Line("", f"judges {truth}, of which there is no theory here", None, "any", True)
         return
@@ -181,8 +185,8 @@ def _ordered(metric: Any, found: Sequence[tuple[Case, Mapping[str, float]]], hea
     """Whether its direction is right: of all answers to one split none is better than the truth."""
     (truth, best), *others = found
     full, sign = best[metric.id], 1.0 if metric.higher_is_better else -1.0
-    if headline:
-        due = float(metric.higher_is_better and metric.unit == "points")
+    if headline and (metric.unit == "points" or not metric.higher_is_better):  # dB and their like have no full marks
+        due = float(metric.higher_is_better)
         yield Line(metric.id, "the truth has full marks", full, _text(due), _near(full, due))
     worth = [(sign * v[metric.id], case.name) for case, v in others if case.samples is truth.samples]
     worth = [(value, name) for value, name in worth if not math.isnan(value)]

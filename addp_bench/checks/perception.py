@@ -18,6 +18,7 @@ from addp_bench.spec import Choice
 from addp_bench.statistics import columns_of
 from addp_bench.types import Sample
 
+from . import brought
 from .drawing import MAPS
 from .given import (
     SIDE,
@@ -63,6 +64,8 @@ def task(task: Any, registry: Registry) -> Iterator[Finding]:
             yield f"protocol {name} gives the truth full marks", said(abs(value - 1) < 1e-9, f"met {value:g}")
         best, worse = task.quality(perfect, truth), task.quality(nothing, truth)
         yield "quality is higher for a better answer", said(best > worse, f"the truth {best:g}, nothing {worse:g}")
+    if (own := brought.of_task("", task)) is not None:
+        yield from brought.task(own)
     if task.truth == "class":
         sample = Sample("checks", "checks", np.zeros((SIDE, SIDE, 3), np.uint8), 1)
         for name, settings in protocols.items():
@@ -172,7 +175,13 @@ def _refusal(task: Any, sample: Sample) -> str | None:
 def model(model: Any, registry: Registry) -> Iterator[Finding]:
     if not model.denoises:
         found = [finding for task in ("ris", "depth") for finding in _answers(model, task)]
-        yield "answers a task of which there is an example here", said(found, "neither ris nor depth")
+        for name in sorted(set(getattr(model, "tasks", ())) & set(registry.names("task"))):
+            if (own := brought.of_task(name, built("task", registry, name))) is not None:
+                found += brought.answers(model, own)
+        yield (
+            "answers a task of which there is an example",
+            said(found, "neither ris nor depth, nor one that is brought"),
+        )
         yield from found
         return
     side = model.resolution

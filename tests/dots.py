@@ -65,7 +65,8 @@ class DotSamples:
         return self.count
 
     def text(self, index: int) -> str:
-        return self[index].text
+        names = numpy_generator("dots", self.image_ids[index]).permutation(list(COLOURS))
+        return f"the {names[index % 2]} square"
 
     def __getitem__(self, index: int) -> Sample:
         rng = numpy_generator("dots", self.image_ids[index])
@@ -86,7 +87,7 @@ class DotSamples:
             self.image_ids[index],
             photo,
             instances == asked + 1,
-            f"the {names[asked]} square",
+            self.text(index),
             {"instances": instances},
             {"level": "L0", "share": float((instances == asked + 1).mean())},
         )

@@ -9,112 +9,131 @@ from typing import Any
 import torch
 
 from addp_bench.randomness import uniform
-from addp_bench.registry import Registry
 from addp_bench.types import Drawing
 
-from . import brought
-from .given import (
-    Finding,
-    masks_of,
-    names,
-    noise_of,
-    photos_of,
-    said,
-    shaped,
-    truths_of,
-)
+from .common import Call
+from .comparing import differ, flat
+from .given import SIDE, Finding, Subject, masks_of, names, noise_of, photos_of, said, truths_of, unseen
+
+FOUR = 4
 
 
-def aug(aug: Any, registry: Registry) -> Iterator[Finding]:
-    noise = noise_of(registry)
+def aug_calls(aug: Any, subject: Subject) -> Iterator[Call]:
+    noise = noise_of(subject.registry)
+    yield Call(
+        lambda: {"t": torch.arange(noise.steps)},
+        lambda plugin, given: {"strength": plugin.strength(given["t"], noise)},
+        {"strength": ((noise.steps,), torch.float32)},
+        noise.steps,
+    )
+
+
+def aug(aug: Any, subject: Subject) -> Iterator[Finding]:
+    noise = noise_of(subject.registry)
     strength = aug.strength(torch.arange(noise.steps), noise)
-    yield shaped("a strength for every timestep", strength, (noise.steps,))
     inside = (strength >= 0).all() and (strength <= 2).all()
-    yield "strengths lie in [0, 2]", said(inside, f"met {strength.min():.3g} to {strength.max():.3g}")
+    yield said("aug.range", inside, f"met {strength.min():.3g} to {strength.max():.3g}")
     silent = getattr(aug, "intensity", 1) == 0  # then it may corrupt, and does nothing
     acts = aug.corrupts == bool(strength.any()) or silent
-    yield "`corrupts` is true where it acts", said(acts, f"corrupts is {aug.corrupts}")
+    yield said("aug.corrupts", acts, f"corrupts is {aug.corrupts}, and the strongest is {strength.max():.3g}")
 
 
-def corruption(corruption: Any, registry: Registry) -> Iterator[Finding]:
-    count = brought.COUNT
-    examples = truths_of(count) | brought.batches(registry)
-    if corruption.truth not in ("any", *examples):
-        yield f"damages {corruption.truth}, of which there is no example here", None
+def corruption_calls(corruption: Any, subject: Subject) -> Iterator[Call]:
+    if _target_of(corruption) is None:
         return
-    masks, u = masks_of(count), uniform((corruption.draws,), names("corruption", count)).float()
-    on_truth = corruption.acts_on == "truth"
-    target = examples[corruption.truth] if on_truth else _drawing(corruption.truth, masks)
-    every = torch.arange(count)
-
-    def damaged(strength: float, rows: torch.Tensor = every) -> tuple[torch.Tensor, ...]:
-        given, kept = rows_of(target, rows), values_of(rows_of(target, rows))
-        out = corruption.corrupt(given, torch.full((len(rows),), strength), u[rows])
-        if not _same(values_of(given), kept):
-            raise ValueError("it writes into the target it was given")
-        if type(out) is not type(given):
-            raise ValueError(f"it was given a {type(given).__name__} and gave back a {type(out).__name__}")
-        return values_of(out)
-
-    before = values_of(target)
-    shapes = [[(v.shape, v.dtype) for v in values] for values in (damaged(1.0), damaged(2.0), before)]
-    yield "gives back what it was given, damaged", said(shapes[0] == shapes[2], f"met {shapes[0]} for {shapes[2]}")
-    yield "strength 0 changes nothing", said(_same(damaged(0.0), before), "something changed")
-    yield "strength 1 changes something", said(not _same(damaged(1.0), before), "nothing changed")
-    yield "takes strengths up to 2", said(shapes[1] == shapes[2], f"met {shapes[1]} for {shapes[2]}")
-    yield "all randomness comes in", said(_same(damaged(1.0), damaged(1.0)), "two calls differ")
-    rows = zip(damaged(1.0, every[2:3]), damaged(1.0))
-    alone = all(torch.allclose(a.double(), b[2:3].double(), atol=1e-5) for a, b in rows)  # sums may round otherwise
-    yield "a sample does not depend on its batch", said(alone, "alone it is damaged otherwise")
-    if not on_truth and isinstance(target, Drawing) and target.painted is not None:
-        rgb = damaged(1.0)[0].permute(0, 2, 3, 1)
-        still = torch.equal(rgb[~masks], target.rgb.permute(0, 2, 3, 1)[~masks])
-        yield "the photograph keeps its colours", said(still, "a pixel that was not painted changed")
+    yield Call(
+        lambda: {"target": _target_of(corruption), "strength": torch.ones(FOUR), "u": _chances(corruption)},
+        lambda plugin, given: {"damaged": plugin.corrupt(given["target"], given["strength"], given["u"])},
+        batch=FOUR,
+    )
 
 
-def transform(transform: Any, registry: Registry) -> Iterator[Finding]:
-    yield "says what it does with a picture", said(isinstance(transform.changes, tuple), repr(transform.changes))
-    known = truths_of(brought.COUNT) | brought.batches(registry)
-    examples = {kind: truth for kind, truth in known.items() if kind in transform.truths}
-    if not examples:
-        yield f"changes {', '.join(transform.truths)}, of which there is no example here", None
-    for kind, truth in examples.items():
-        for promise, problem in _changes(transform, truth):
-            yield f"{kind}: {promise}", problem
+def corruption(corruption: Any, subject: Subject) -> Iterator[Finding]:
+    known = ("any", *truths_of(1))
+    placed = corruption.acts_on in ("truth", "drawing")
+    yield said("corruption.acts_on", placed, f"it acts on {corruption.acts_on!r}")
+    if corruption.truth not in known or not placed:
+        for name in ("same_kind", "finite", "zero", "acts"):
+            yield unseen(f"corruption.{name}", f"there is no example of {corruption.truth} here")
+        return
+    u = _chances(corruption)
+
+    def damaged(strength: float) -> Any:
+        return corruption.corrupt(_target_of(corruption), torch.full((FOUR,), strength), u)
+
+    target = _target_of(corruption)
+    for strength in (1.0, 2.0):
+        yield Finding("corruption.same_kind", _kind(damaged(strength), target), f"strength {strength:g}")
+    numbers = all(torch.isfinite(part).all() for part in values_of(damaged(2.0)))
+    yield said("corruption.finite", numbers, "met a value that is not finite")
+    yield Finding("corruption.zero", differ(damaged(0.0), target))
+    yield said("corruption.acts", differ(damaged(1.0), target), "nothing changed")
+    if isinstance(target, Drawing) and target.painted is not None:
+        before, after = (drawn.rgb.permute(0, 2, 3, 1)[~target.painted] for drawn in (target, damaged(1.0)))
+        yield said("corruption.photograph", torch.equal(before, after), "a pixel that was not painted changed")
 
 
-def _changes(transform: Any, truths: Any) -> Iterator[Finding]:
-    """What a transform does to photographs and four truths of one type."""
-    photos, every = photos_of(4), torch.arange(4)
-    u = uniform((transform.draws,), names("transform", 4)).float()
+def transform_calls(transform: Any, subject: Subject) -> Iterator[Call]:
+    for kind in truths_of(1):
+        if kind in transform.truths:
+            yield _changing(transform, kind)
 
-    def changed(rows: torch.Tensor = every) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        photo, truth = photos[rows], rows_of(truths, rows)
-        new, answer = transform.apply(photo, truth, u[rows])
-        if not (torch.equal(photo, photos[rows]) and _same(values_of(truth), values_of(rows_of(truths, rows)))):
-            raise ValueError("it writes into what it was given")
-        if type(answer) is not type(truth):
-            raise ValueError(f"it was given a {type(truth).__name__} and gave back a {type(answer).__name__}")
-        return new, values_of(answer)
 
-    new, truth = changed()
-    met, given = ([(v.shape, v.dtype) for v in values] for values in (truth, values_of(truths)))
-    yield shaped("gives back photographs", new, photos.shape)
-    yield "gives back truths of their type and shape", said(met == given, f"met {met} for {given}")
-    yield "photographs stay in [-1, 1]", said(new.abs().max() <= 1, f"met {new.abs().max():.3g}")
-    yield "something changes", said(not torch.equal(new, photos), "no photograph did")
-    again = changed()
-    yield "all randomness comes in", said(_same((new, *truth), (again[0], *again[1])), "two calls differ")
-    alone = changed(every[2:3])
-    close = torch.allclose(alone[0], new[2:3], atol=1e-6) and _same(alone[1], [part[2:3] for part in truth])
-    yield "a sample does not depend on its batch", said(close, "alone it is changed otherwise")
-    # masks and class maps are of whole numbers, of which there are few; boxes move, and depth is no label
-    invented = [
-        set(value.unique().tolist()) - set(before.unique().tolist())
-        for value, before in zip(truth, values_of(truths))
-        if isinstance(truths, torch.Tensor) and not value.is_floating_point()
-    ]
-    yield "no label is invented", said(not any(invented), f"met {invented}")
+def _changing(transform: Any, kind: str) -> Call:
+    return Call(
+        lambda: {"photos": photos_of(FOUR), "truth": truths_of(FOUR)[kind], "u": _chances(transform)},
+        lambda plugin, given: dict(zip(("photos", "truth"), plugin.apply(**given))),
+        batch=FOUR,
+        of=kind,
+    )
+
+
+def transform(transform: Any, subject: Subject) -> Iterator[Finding]:
+    words = isinstance(transform.changes, tuple) and all(isinstance(word, str) for word in transform.changes)
+    yield said("transform.changes", words, repr(transform.changes))
+    named = not isinstance(transform.truths, str) and transform.truths
+    yield said("transform.truths", named and all(isinstance(t, str) for t in named), repr(transform.truths))
+    for kind, truths in truths_of(FOUR).items():
+        if kind not in transform.truths:
+            continue
+        photos, truth = transform.apply(photos_of(FOUR), truths_of(FOUR)[kind], _chances(transform))
+        kept = _kind(photos, photos_of(FOUR)) or _kind(truth, truths)
+        yield Finding("transform.same_kind", kept, kind)
+        yield said("transform.range", photos.abs().max() <= 1, f"met {photos.abs().max():.3g}", kind)
+        yield said("transform.acts", not torch.equal(photos, photos_of(FOUR)), "no photograph did", kind)
+        # masks and class maps are of whole numbers, of which there are few; boxes move, and depth is no label
+        if isinstance(truths, torch.Tensor) and not truths.is_floating_point():
+            invented = set(truth.unique().tolist()) - set(truths.unique().tolist())
+            yield said("transform.no_label_invented", not invented, f"met {sorted(invented)}", kind)
+    if "mask" in transform.truths:
+        yield Finding("transform.alike", _apart(transform), "mask")
+    else:
+        yield unseen("transform.alike", "it is looked at with masks, which it does not change")
+
+
+def _apart(transform: Any) -> str | None:
+    """Where photographs of masks, painted white, are no longer those of the masks that come back."""
+    masks = torch.zeros(FOUR, SIDE, SIDE, dtype=torch.bool)
+    masks[:, 8:28, 6:40] = True
+    photos = (masks[:, None].float() - 0.5).repeat(1, 3, 1, 1)
+    photos, masks = transform.apply(photos, masks, _chances(transform))
+    for photo, mask in zip(photos.mean(1), masks):
+        pair = torch.stack([photo.flatten(), mask.flatten().float()])
+        alike = torch.corrcoef(pair)[0, 1].item() if bool(mask.any()) and not bool(mask.all()) else 1.0
+        if not alike > 0.8:
+            return f"a mask and a photograph that shows it correlate by {alike:.2f} afterwards"
+    return None
+
+
+def _chances(plugin: Any) -> torch.Tensor:
+    return uniform((plugin.draws,), names("chances", FOUR)).float()
+
+
+def _target_of(corruption: Any) -> Any:
+    """Four targets of a corruption's kind; None where there is no example."""
+    if corruption.acts_on == "truth":
+        return truths_of(FOUR).get(corruption.truth)
+    return _drawing(corruption.truth, masks_of(FOUR)) if corruption.truth in ("any", *truths_of(1)) else None
 
 
 def _drawing(truth: str, masks: torch.Tensor) -> Drawing:
@@ -125,6 +144,14 @@ def _drawing(truth: str, masks: torch.Tensor) -> Drawing:
     return Drawing(photos[:, :1].expand_as(photos).contiguous(), ~masks)
 
 
+def _kind(met: Any, given: Any) -> str | None:
+    """Where type, shapes or dtypes of one batch are not those of another."""
+    if type(met) is not type(given):
+        return f"it was given a {type(given).__name__} and gave back a {type(met).__name__}"
+    kinds = [{n: (v.shape, v.dtype) for n, v in flat(x).items() if hasattr(v, "shape")} for x in (met, given)]
+    return None if kinds[0] == kinds[1] else f"met {kinds[0]} for {kinds[1]}"
+
+
 def rows_of(target: Any, rows: torch.Tensor) -> Any:
     """A copy of some samples of a batch of truths or drawings."""
     if isinstance(target, torch.Tensor):
@@ -133,13 +160,9 @@ def rows_of(target: Any, rows: torch.Tensor) -> Any:
     return type(target)(**{k: v[rows] if isinstance(v, torch.Tensor) else v for k, v in parts.items()})
 
 
-def values_of(target: Any) -> tuple[torch.Tensor, ...]:
-    """The tensors of a batch of truths or drawings, copied."""
+def values_of(target: Any) -> Sequence[torch.Tensor]:
+    """The tensors of a batch of truths or drawings."""
     if isinstance(target, torch.Tensor):
-        return (target.clone(),)
+        return (target,)
     parts = (getattr(target, f.name) for f in dataclasses.fields(target))
-    return tuple(part.clone() for part in parts if isinstance(part, torch.Tensor))
-
-
-def _same(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
-    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other))
+    return tuple(part for part in parts if isinstance(part, torch.Tensor))

@@ -4,74 +4,121 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 
-from addp_bench.errors import BadOption
-from addp_bench.registry import Registry
+from addp_bench.errors import BenchError
 from addp_bench.types import UNLABELLED, Boxes, Depth, Query
 
 from . import brought
 from .changing import rows_of
-from .given import (
-    SIDE,
-    VOCABULARY,
-    Finding,
-    boxes_of,
-    photos_of,
-    said,
-    sample_of,
-    shaped,
-    truths_of,
-)
+from .common import Call
+from .comparing import differ
+from .given import SIDE, VOCABULARY, Finding, Subject, boxes_of, photos_of, said, sample_of, truths_of, unseen
 
+FOUR = 4
 MAPS = ("mask", "labels")  # truths (H, W) of which there are examples
 
 
-def encoding(encoding: Any, registry: Registry) -> Iterator[Finding]:
-    if encoding.truth not in READ_BACK:
-        if (own := brought.of_truth(registry, encoding.truth)) is not None:
-            yield from brought.encoding(encoding, own)
-            return
-        yield f"draws {encoding.truth}, of which there is no example here", None
-        return
-    truths: Any = boxes_of(4) if encoding.truth == "boxes" else truths_of(4)[encoding.truth]  # apart, not overlapping
-    photos = photos_of(4).mean(1, keepdim=True).repeat(1, 3, 1, 1)  # grey: nothing has a drawing's colour
+def _photos() -> torch.Tensor:
+    """Grey: nothing in them has a drawing's colour."""
+    return photos_of(FOUR).mean(1, keepdim=True).repeat(1, 3, 1, 1)
+
+
+def _truths(encoding: Any) -> Any:
+    return boxes_of(FOUR) if encoding.truth == "boxes" else truths_of(FOUR)[encoding.truth]  # apart, not overlapping
+
+
+def _asked(encoding: Any) -> list[Query]:
     sample = sample_of(None) if encoding.truth == "mask" else dataclasses.replace(sample_of(None), text="")
-    asked = list(encoding.queries(sample, VOCABULARY))
-    yield "asks without the truth", said(asked and all(isinstance(q, Query) for q in asked), f"met {asked!r}")
-    k = len(asked)
-    each = torch.arange(4).repeat_interleave(k)
-    drawn = encoding.encode(photos[each], rows_of(truths, each), asked * 4)
-    yield shaped("a picture for every drawing", drawn.rgb, (4 * k, *photos.shape[1:]))
-    yield "pictures lie in [-1, 1]", said(drawn.rgb.abs().max() <= 1, f"met {drawn.rgb.abs().max():.3g}")
-    if drawn.valid is not None:
-        yield "says that parts of it may mean nothing", said(getattr(encoding, "partial", False), "no `partial = True`")
-    if (sweep := getattr(encoding, "sweep", None)) is not None:
-        given = (drawn.rgb.split(k)[0], photos[0], asked)
-        whole, many = encoding.decode(*given), encoding.decode_swept(*given, [*sweep.values, sweep.own])
-        yield (
-            "reads a drawing once for each value of its sweep",
-            said(len(many) == len(sweep.values) + 1, str(len(many))),
-        )
-        same = torch.equal(torch.as_tensor(many[-1]), torch.as_tensor(whole)) if encoding.truth in MAPS else True
-        yield "at its own value the sweep reads as `decode` does", said(same, "another answer")
-    if getattr(encoding, "learns", 0):
-        yield "reads nothing before its decoder has learnt", _unread(encoding, drawn.rgb[:k], photos[0], asked)
+    return list(encoding.queries(sample, VOCABULARY))
+
+
+def encoding_calls(encoding: Any, subject: Subject) -> Iterator[Call]:
+    if encoding.truth not in READ_BACK:
         return
+    k = len(_asked(encoding))
+
+    def asked(plugin: Any, given: dict[str, Any]) -> dict[str, Any]:
+        queries = _asked(plugin)
+        each = torch.arange(len(given["photos"])).repeat_interleave(k)
+        drawn = plugin.encode(given["photos"][each], rows_of(given["truths"], each), queries * len(given["photos"]))
+        rgb = drawn.rgb.unflatten(0, (-1, k))
+        if getattr(plugin, "learns", 0):
+            return {"rgb": rgb}
+        read = [plugin.decode(d, photo, list(queries)) for d, photo in zip(rgb, given["photos"])]
+        return {"rgb": rgb, "read": read}
+
+    shape = (FOUR, k, 3, SIDE, SIDE)
+    yield Call(lambda: {"photos": _photos(), "truths": _truths(encoding)}, asked, {"rgb": (shape, torch.float32)}, FOUR)
+
+
+def encoding(encoding: Any, subject: Subject) -> Iterator[Finding]:
+    named = isinstance(encoding.truth, str) and encoding.truth
+    yield said("encoding.truth", named, f"it draws {encoding.truth!r}")
+    if encoding.truth not in READ_BACK:
+        for name in ("asks", "range", "blind", "read_back"):
+            yield unseen(f"encoding.{name}", f"there is no example of {encoding.truth} here")
+        return
+    truths, photos, asked = _truths(encoding), _photos(), _asked(encoding)
+    sound = asked and all(isinstance(q, Query) and isinstance(q.prompt, str) for q in asked)
+    yield said("encoding.asks", sound, f"met {asked!r}")
+    k = len(asked)
+    each = torch.arange(FOUR).repeat_interleave(k)
+    drawn = encoding.encode(photos[each], rows_of(truths, each), asked * FOUR)
+    inside = torch.isfinite(drawn.rgb).all() and drawn.rgb.abs().max() <= 1
+    yield said("encoding.range", inside, f"met {drawn.rgb.min():.3g} to {drawn.rgb.max():.3g}")
+    everywhere = drawn.valid is None or bool(drawn.valid.all())
+    told = everywhere or getattr(encoding, "partial", False)
+    yield said("encoding.partial", told, "`valid` is False somewhere, and it does not say `partial = True`")
+    if getattr(encoding, "learns", 0):
+        yield Finding("encoding.unlearnt", _unread(encoding, drawn.rgb[:k], photos[0], asked))
+        for name in ("blind", "read_back"):
+            yield unseen(f"encoding.{name}", "its decoder must learn first")
+        return
+    yield unseen("encoding.unlearnt", "its decoder learns nothing")
+    yield Finding("encoding.blind", _looks(encoding, subject.build(), drawn.rgb[:k], photos, truths, asked))
     problems = (
         READ_BACK[encoding.truth](encoding.decode(drawings, photos[i], asked), rows_of(truths, torch.tensor([i])))
         for i, drawings in enumerate(drawn.rgb.split(k))
     )
-    yield "a drawing is read back as what was drawn", next(filter(None, problems), None)
+    yield Finding("encoding.read_back", next(filter(None, problems), None))
+    yield from _swept(encoding, drawn.rgb[:k], photos[0], asked)
     if k == 1 and hasattr(encoding, "decode_batch"):
-        single = [encoding.decode(drawn.rgb[i : i + 1], photos[i], asked) for i in range(4)]
-        several = encoding.decode_batch(drawn.rgb, photos, asked * 4)
-        same = len(several) == 4 and all(np.array_equal(_plain(a), _plain(b)) for a, b in zip(single, several))
-        yield "several drawings are read as each of them", said(same, "decode_batch says something else than decode")
+        single = [encoding.decode(drawn.rgb[i : i + 1], photos[i], asked) for i in range(FOUR)]
+        several = encoding.decode_batch(drawn.rgb, photos, asked * FOUR)
+        same = len(several) == FOUR and all(np.array_equal(_plain(a), _plain(b)) for a, b in zip(single, several))
+        yield said("encoding.several", same, "decode_batch says something else than decode")
+    else:
+        yield unseen("encoding.several", "it has no decode_batch")
+
+
+def _looks(
+    encoding: Any, other: Any, drawings: torch.Tensor, photos: torch.Tensor, truths: Any, asked: Sequence[Query]
+) -> str | None:
+    """Where one that drew another truth last reads a drawing otherwise than the one that drew it."""
+    others = torch.tensor([3]).repeat(len(asked))
+    read = encoding.decode(drawings, photos[0], asked)
+    try:
+        other.encode(photos[others], rows_of(truths, others), list(asked))
+        problem = differ(read, other.decode(drawings, photos[0], asked))
+    except Exception as missing:
+        return f"one that did not draw it raises {type(missing).__name__}: {missing}"
+    return problem and f"one that has drawn another truth since reads it otherwise: {problem}"
+
+
+def _swept(encoding: Any, drawings: torch.Tensor, photo: torch.Tensor, asked: Sequence[Query]) -> Iterator[Finding]:
+    if (sweep := getattr(encoding, "sweep", None)) is None:
+        for clause in ("sweep", "sweep_own"):
+            yield unseen(f"encoding.{clause}", "it has none")
+        return
+    whole = encoding.decode(drawings, photo, asked)
+    many = encoding.decode_swept(drawings, photo, asked, [*sweep.values, sweep.own])
+    yield said("encoding.sweep", len(many) == len(sweep.values) + 1, f"met {len(many)} for {len(sweep.values) + 1}")
+    same = torch.equal(torch.as_tensor(many[-1]), torch.as_tensor(whole)) if encoding.truth in MAPS else True
+    yield said("encoding.sweep_own", same, "another answer")
 
 
 def _plain(answer: Any) -> np.ndarray:
@@ -81,16 +128,19 @@ def _plain(answer: Any) -> np.ndarray:
 
 def _unread(encoding: Any, drawings: torch.Tensor, photo: torch.Tensor, asked: Sequence[Query]) -> str | None:
     """An encoding that must learn first refuses to read, with an error that is shown to people."""
-    with suppress(BadOption):
+    try:
         encoding.decode(drawings, photo, asked)
-        return "it read a drawing"
-    return None
+    except BenchError:
+        return None
+    except Exception as other:
+        return f"it raises {type(other).__name__}: {other}"
+    return "it read a drawing"
 
 
 def _map_read_back(read: Any, truths: torch.Tensor) -> str | None:
     """A mask or a class map, where it says something; truths: a batch of one."""
     wrong = int(((torch.as_tensor(read) != truths[0]) & _meant(truths[0])).sum())
-    return said(not wrong, f"{wrong} of {SIDE * SIDE} pixels differ")
+    return f"{wrong} of {SIDE * SIDE} pixels differ" if wrong else None
 
 
 def _boxes_read_back(read: Any, truths: Boxes) -> str | None:
@@ -98,7 +148,7 @@ def _boxes_read_back(read: Any, truths: Boxes) -> str | None:
     order, there = np.argsort(read.labels), truths.xyxy[0].numpy()
     found = np.asarray(read.xyxy)[order]
     same = np.asarray(read.labels)[order].tolist() == truths.labels[0].tolist() and np.abs(found - there).max() <= 1
-    return said(same, f"met boxes {found.tolist()} for {there.tolist()}")
+    return None if same else f"met boxes {found.tolist()} for {there.tolist()}"
 
 
 def _depth_read_back(read: Any, truths: torch.Tensor) -> str | None:
@@ -114,14 +164,15 @@ def _depth_read_back(read: Any, truths: torch.Tensor) -> str | None:
     if scale <= 0:
         return "what is near reads as far"
     worst = float(np.abs(scale * found + shift - true).max() / np.ptp(true))
-    return said(worst < 0.02, f"a pixel is off by {100 * worst:.1f} % of the range")
+    return None if worst < 0.02 else f"a pixel is off by {100 * worst:.1f} % of the range"
 
 
 def _answers_read_back(read: Any, truths: torch.Tensor) -> str | None:
     """Yes where a class is there and no where it is not, of every class."""
     said_yes = {int(label): bool(score > 0.5) for label, score in zip(read.labels, read.scores)}
     there = dict(enumerate(truths[0].tolist()))
-    return said(said_yes == there and 0.5 not in np.asarray(read.scores), f"met {said_yes} for {there}")
+    same = said_yes == there and 0.5 not in np.asarray(read.scores)
+    return None if same else f"met {said_yes} for {there}"
 
 
 READ_BACK: dict[str, Any] = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +14,42 @@ from addp_bench.registry import Registry
 from addp_bench.spec import Choice
 from addp_bench.types import Boxes, Detections, Objects, Presence, Sample
 
-Finding = tuple[str, str | None]  # promise, and what was met instead
+from .clauses import CLAUSES
+
 SIDE = 64  # pixels of the pictures that are drawn
 LATENT = (4, 8, 8)
 VOCABULARY = ("background", "ball")  # what labels index where a split is made up
+
+
+class Finding(NamedTuple):
+    """What was found of one clause.
+
+    clause: its id. problem: what was met instead, None where it is kept. of: which task, sample or setting was looked
+    at, "" for all there is. unseen: why it was not looked at, "" where it was.
+    """
+
+    clause: str
+    problem: str | None = None
+    of: str = ""
+    unseen: str = ""
+
+    @property
+    def promise(self) -> str:
+        """The clause in words."""
+        return f"{self.of}: {CLAUSES[self.clause]}" if self.of else CLAUSES[self.clause]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is checked: a choice of a kind, which can be built again."""
+
+    registry: Registry
+    kind: str
+    choice: Choice
+
+    def build(self) -> Any:
+        """Another one, of the same options."""
+        return self.registry.build(self.kind, self.choice)
 
 
 def names(purpose: str, count: int) -> list[tuple[str | int, ...]]:
@@ -66,8 +99,8 @@ def answers_of(truth: str) -> tuple[Any, Any, Any] | None:
     """A truth of this type of one photograph, the perfect prediction and one that found nothing; None: no example."""
     if truth == "boxes":
         boxes = boxes_of(1)
-        xyxy, labels = boxes.xyxy[0].numpy(), boxes.labels[0].numpy()
-        area = (xyxy[:, 2:] - xyxy[:, :2]).prod(1).astype(np.float64)
+        xyxy, labels = boxes.xyxy[0].double().numpy(), boxes.labels[0].numpy()
+        area = (xyxy[:, 2:] - xyxy[:, :2]).prod(1)
         return (
             Objects(xyxy, labels, np.zeros(2, bool), area, (SIDE, SIDE)),
             Detections(xyxy, labels, np.ones(2)),
@@ -94,17 +127,22 @@ def built(kind: str, registry: Registry, name: str) -> Any:
     return registry.build(kind, registry.resolve(kind, Choice(name)))
 
 
-def said(kept: Any, problem: str) -> str | None:
-    return None if bool(kept) else problem
+def said(clause: str, kept: Any, problem: str, of: str = "") -> Finding:
+    """problem: what is told where it is not kept."""
+    return Finding(clause, None if bool(kept) else problem, of)
 
 
-def shaped(promise: str, value: Any, shape: Sequence[int]) -> Finding:
+def unseen(clause: str, why: str, of: str = "") -> Finding:
+    return Finding(clause, None, of, why)
+
+
+def shaped(clause: str, value: Any, shape: Sequence[int], of: str = "") -> Finding:
     met = tuple(getattr(value, "shape", ()))
-    return promise, said(met == tuple(shape), f"expected the shape {tuple(shape)}, met {met}")
+    return said(clause, met == tuple(shape), f"expected the shape {tuple(shape)}, met {met}", of)
 
 
-def finite(promise: str, value: torch.Tensor) -> Finding:
-    return promise, said(torch.isfinite(value).all(), "met a value that is not finite")
+def finite(clause: str, value: torch.Tensor, of: str = "") -> Finding:
+    return said(clause, torch.isfinite(value).all(), "met a value that is not finite", of)
 
 
 def sample_of(truth: Any) -> Sample:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from addp_bench.cli.ceilings import Asked, ceilings
 from addp_bench.cli.options import answer, json_option, load_plugins, plain, plugin_options, say, table
 
-if TYPE_CHECKING:
-    from addp_bench.registry import Registry
-
 FAILED = 3  # exit code: some of what was measured is not as promised
 
 
 @click.command()
 @click.argument("what", type=click.Choice(["plugin", "data", "encoding", "model", "metric"]))
-@click.argument("name", metavar="NAME[:OPTION=VALUE...]")
+@click.argument("name", metavar="WHAT[:OPTION=VALUE...]")
 @click.option(
     "--codec", default="tiny", show_default=True, help="encoding: the model whose codec it passes through, or identity."
 )
@@ -30,7 +27,11 @@ FAILED = 3  # exit code: some of what was measured is not as promised
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="encoding: how many truths.")
 @click.option("--noise", type=click.FloatRange(0), default=0.0, help="encoding: white noise added to latents.")
 @click.option(
-    "--format", type=click.Choice(["table", "markdown"]), default="table", show_default=True, help="encoding: how."
+    "--format",
+    type=click.Choice(["table", "markdown"]),
+    default="table",
+    show_default=True,
+    help="plugin, encoding: how.",
 )
 @click.option(
     "--runs",
@@ -60,7 +61,8 @@ def check(
 ) -> int:
     """Hold a plugin against its contract; measure what a dataset or a model promises, or the ceiling of an encoding.
 
-    `plugin` takes KIND=NAME: every promise of its kind, on small numbers; exit code 3 when one is broken.
+    `plugin` takes KIND=NAME, a NAME that one plugin alone has, the path of a file, or a distribution, of which each
+    plugin is checked: every promise of its kind, on small numbers; exit code 3 when one is broken.
     `data`: each measurement beside what is expected; exit code 3 when a promise is broken. `model`: the same, read off
     cells that were finished with it; those that are missing are named with the command that makes them. `encoding`: the
     best score any model could reach: truth, drawn, through the codec, read back. Several are joined by +; `all` is each
@@ -70,7 +72,8 @@ def check(
 
     \b
     Examples:
-      addp-bench check plugin weights=acme_band:width=200 --plugin acme.py
+      addp-bench check plugin weights=min_snr:gamma=3
+      addp-bench check plugin acme.py --format markdown
       addp-bench check data tabletop
       addp-bench check model tiny --runs runs
       addp-bench check encoding red_mask --codec tiny
@@ -79,9 +82,13 @@ def check(
       addp-bench check metric oiou
       addp-bench check metric all
     """
+    from addp_bench.cli import contracts
+
+    if what == "plugin" and (file := contracts.file_of(name)) is not None:
+        plugin = (*plugin, file)
     registry = load_plugins(plugin, no_plugin, strict_plugins, authors=what == "plugin").registry
     if what == "plugin":
-        return _contract(registry, name, json)
+        return 0 if contracts.report(registry, contracts.picked(registry, name), "json" if json else format) else FAILED
     if what == "data":
         return _promises("dataset", registry.build("dataset", name), (), json)
     if what == "model":
@@ -95,25 +102,6 @@ def check(
     asked = Asked(name, codec, task, dataset, split, protocol, limit, noise)
     ceilings(registry, asked, "json" if json else format)
     return 0
-
-
-def _contract(registry: Registry, name: str, json: bool) -> int:
-    from addp_bench.checks import check as promises
-    from addp_bench.errors import BadOption
-    from addp_bench.spec import KINDS, Choice
-
-    kind, _, text = name.partition("=")
-    if kind not in KINDS or not text:
-        raise BadOption(
-            f"check plugin takes KIND=NAME, such as weights=uniform, got {name!r}; kinds: {', '.join(KINDS)}"
-        )
-    found = list(promises(registry, kind, Choice.parse(text)))
-    if json:
-        answer([{"what": promise, "ok": problem is None, "problem": problem} for promise, problem in found])
-    else:
-        for promise, problem in found:
-            click.echo(f"ok      {promise}" if problem is None else f"FAILED  {promise}: {problem}")
-    return FAILED if any(problem for _, problem in found) else 0
 
 
 def _promises(kind: str, promising: Any, reads: Sequence[Any], json: bool) -> int:

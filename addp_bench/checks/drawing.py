@@ -42,9 +42,11 @@ def encoding_calls(encoding: Any, subject: Subject) -> Iterator[Call]:
     k = len(_asked(encoding))
 
     def asked(plugin: Any, given: dict[str, Any]) -> dict[str, Any]:
-        queries = _asked(plugin)
-        each = torch.arange(len(given["photos"])).repeat_interleave(k)
-        drawn = plugin.encode(given["photos"][each], rows_of(given["truths"], each), queries * len(given["photos"]))
+        queries, photos, truths = _asked(plugin), given["photos"], given["truths"]
+        if k > 1:
+            each = torch.arange(len(photos)).repeat_interleave(k)
+            photos, truths = photos[each], rows_of(truths, each)
+        drawn = plugin.encode(photos, truths, queries * len(given["photos"]))
         rgb = drawn.rgb.unflatten(0, (-1, k))
         if getattr(plugin, "learns", 0):
             return {"rgb": rgb}

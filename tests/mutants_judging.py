@@ -1,0 +1,420 @@
+"""Faulty tasks and datasets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from dots import COUNTS, Dots, DotSamples
+from mutants import mutant, of_calls, of_options
+
+from addp_bench.errors import BadData
+from addp_bench.tasks.detection import Detection
+from addp_bench.tasks.ris import Evaluator, Ris
+from addp_bench.types import About
+
+
+def number(answer, f):
+    return float(f(torch.tensor(answer)))
+
+
+of_options("task", Ris)
+of_calls("task", Ris, "quality", number, "repeats rebuilt global_state arguments")
+of_calls("task", Ris, "collate", number, "works")
+
+
+@mutant("task.truth")
+class OfNoType(Ris):
+    truth = ""
+
+
+@mutant("task.truth")
+class ReadsNothing(Ris):
+    reads = "thoughts"
+
+
+@mutant("task.named")
+class DrawnInInk(Ris):
+    encoding = "invisible_ink"
+
+
+@mutant("task.named")
+class Burnt(Ris):
+    corruptions = ("fire",)
+
+
+@mutant("task.protocols")
+class Unjudged(Ris):
+    def protocols(self):
+        return {}
+
+
+@mutant("task.protocols")
+class InObjects(Ris):
+    def protocols(self):
+        return {name: {**settings, "extra": object()} for name, settings in super().protocols().items()}
+
+    def evaluator(self, protocol, vocabulary=()):
+        return super().evaluator({k: v for k, v in protocol.items() if k != "extra"}, vocabulary)
+
+
+class Judged(Ris):
+    """Judged by a faulty judge."""
+
+    judge = Evaluator
+
+    def evaluator(self, protocol, vocabulary=()):
+        made = super().evaluator(protocol, vocabulary)
+        made.__class__ = self.judge
+        return made
+
+
+def judged(clause):
+    """The task of a faulty judge."""
+
+    def note(judge):
+        mutant(clause)(type(judge.__name__, (Judged,), {"judge": judge, "__doc__": "Judged."}))
+        return judge
+
+    return note
+
+
+@judged("task.metrics")
+class Twice(Evaluator):
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        return [found[0], found[0]] if name == "metrics" else found
+
+
+class Unversioned:
+    def __init__(self, metric):
+        self.metric = metric
+
+    def __getattr__(self, name):
+        return 0 if name == "version" else getattr(self.metric, name)
+
+
+@judged("task.metrics")
+class NoVersion(Evaluator):
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        return [Unversioned(metric) for metric in found] if name == "metrics" else found
+
+
+@mutant("task.cards")
+class CitesNobody(Ris):
+    cards = {"addp": {"refcoco": dataclasses.replace(Ris.cards["addp"]["refcoco"], judge="nobody")}}
+
+
+@mutant("task.collates")
+class AsList(Ris):
+    def collate(self, truths):
+        return list(truths)
+
+
+@mutant("task.collates")
+class AsFloats(Ris):
+    def collate(self, truths):
+        return super().collate(truths).float()
+
+
+@mutant("task.resizes")
+class KeepsSize(Ris):
+    def resize(self, truth, height, width):
+        return truth
+
+
+@mutant("task.resizes")
+class Shifts(Ris):
+    def resize(self, truth, height, width):
+        return np.roll(super().resize(truth, height, width), 1)
+
+
+@mutant("task.resizes")
+class KeepsBoxes(Detection):
+    def resize(self, truth, height, width):
+        return truth
+
+
+@mutant("task.takes_truth")
+class Picky(Ris):
+    def require(self, sample):
+        raise BadData(f"sample {sample.id}: its truth is too plain")
+
+
+@judged("task.full_marks")
+class Misreads(Evaluator):
+    def statistics(self, sample, prediction):
+        if (prediction := np.asarray(prediction)).ndim == 2:
+            prediction = np.roll(prediction, 3, axis=0)
+        return super().statistics(sample, prediction)
+
+
+@judged("task.statistics")
+class Square(Evaluator):
+    def statistics(self, sample, prediction):
+        return {**super().statistics(sample, prediction), "map": np.zeros((2, 2))}
+
+    statistics_batch = None
+
+
+@judged("task.statistics")
+class Sometimes(Evaluator):
+    def statistics(self, sample, prediction):
+        found = super().statistics(sample, prediction)
+        return {**found, "hit": 1.0} if np.asarray(prediction).any() else found
+
+
+class Miscounted(Unversioned):
+    def value(self, statistics, counts=None):
+        found = self.metric.value(statistics, counts)
+        return found if counts is None else found * 0.9
+
+    def __getattr__(self, name):
+        return getattr(self.metric, name)
+
+
+@judged("task.resamples")
+class Miscounts(Evaluator):
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        return [Miscounted(metric) for metric in found] if name == "metrics" else found
+
+
+@judged("task.refuses")
+class TakesAnything(Evaluator):
+    def statistics(self, sample, prediction):
+        if np.shape(prediction) != np.shape(sample.truth):
+            prediction = np.zeros_like(sample.truth)
+        return super().statistics(sample, prediction)
+
+
+@judged("task.refuses")
+class Nameless(Evaluator):
+    def statistics(self, sample, prediction):
+        return super().statistics(dataclasses.replace(sample, id=""), prediction)
+
+
+@judged("task.batch")
+class FirstForAll(Evaluator):
+    def statistics_batch(self, sample, predictions):
+        return [self.statistics(sample, predictions[0])] * len(predictions)
+
+
+@mutant("task.quality")
+class Error(Ris):
+    def quality(self, prediction, truth):
+        return 1.0 - super().quality(prediction, truth)
+
+
+@mutant("task.quality")
+class NoNumber(Ris):
+    def quality(self, prediction, truth):
+        return float("nan")
+
+
+@mutant("task.ensemble")
+class EmptyVote(Ris):
+    def ensemble(self, predictions):
+        return np.zeros_like(predictions[0])
+
+
+# ------------------------------------------------------------------------------------------------ datasets
+
+
+of_options("dataset", Dots)
+
+
+class Squares(Dots):
+    """Dots whose samples are of another class."""
+
+    of = DotSamples
+
+    def samples(self, split, task):
+        found = super().samples(split, task)
+        return self.of(found.split, found.count, found.size)
+
+
+def sampled(clause):
+    """The dataset of a faulty split."""
+
+    def note(samples):
+        mutant(clause)(type(samples.__name__, (Squares,), {"of": samples, "__doc__": "Squares."}))
+        return samples
+
+    return note
+
+
+class Changed(DotSamples):
+    """Each sample with something else in it."""
+
+    def change(self, sample):
+        return {}
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return dataclasses.replace(sample, **self.change(sample))
+
+
+@sampled("dataset.works")
+class Unreadable(Changed):
+    def change(self, sample):
+        raise OSError("no such disk")
+
+
+@sampled("dataset.repeats")
+class Flickers(Changed):
+    def change(self, sample):
+        return {"image": sample.image + np.uint8(255 * np.random.rand())}  # noqa: NPY002  # the fault
+
+
+@sampled("dataset.global_state")
+class Draws(Changed):
+    def change(self, sample):
+        torch.rand(1)
+        return {}
+
+
+@mutant("dataset.rebuilt")
+class Ages(Dots):
+    born = iter(range(100))
+
+    def __init__(self):
+        super().__init__()
+        self.age = next(Ages.born)
+
+    def samples(self, split, task):
+        class Older(Changed):
+            def change(samples, sample):
+                return {"image": sample.image + np.uint8(self.age)}
+
+        return Older(split, COUNTS[split], self.size)
+
+
+@mutant("dataset.card")
+class Unlicensed(Dots):
+    def card(self):
+        return About("", "", "").card("dots", COUNTS, "dots")
+
+
+@mutant("dataset.purposes")
+class ToMeasure(Dots):
+    def default_split(self, purpose):
+        from addp_bench.errors import BadOption
+
+        if purpose != "stats":
+            raise BadOption("it is to measure with")
+        return "stats"
+
+
+@mutant("dataset.splits")
+class Hidden(Dots):
+    def splits(self):
+        return ("train", "stats")
+
+
+@mutant("dataset.unknown_split")
+class AnySplit(Dots):
+    def samples(self, split, task):
+        return super().samples(split if split in COUNTS else "train", task)
+
+
+@mutant("dataset.unknown_split")
+class KeyOfSplit(Dots):
+    def samples(self, split, task):
+        return super().samples({name: name for name in COUNTS}[split], task)
+
+
+@mutant("dataset.tasks")
+class ForFlying(Dots):
+    tasks = ("flying", "ris")
+
+
+@mutant("dataset.protocol")
+class ByNobody(Dots):
+    def protocol(self, task):
+        return "nobodys"
+
+
+@mutant("dataset.stats_apart")
+class Leaks(Dots):
+    def default_split(self, purpose):
+        return "val" if purpose == "stats" else super().default_split(purpose)
+
+
+class Named(DotSamples):
+    """Ids by another rule."""
+
+    ids = property(lambda self: [self.name(i) for i in range(self.count)])
+
+
+@sampled("dataset.ids_unique")
+class InPairs(Named):
+    def name(self, i):
+        return f"dots/{i // 2}"
+
+
+@sampled("dataset.ids_unique")
+class ByNumber(Named):
+    def name(self, i):
+        return i
+
+
+@sampled("dataset.ids_stable")
+class ByAddress(DotSamples):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.there = [object() for _ in range(self.count)]
+        self.ids = [f"dots/{id(one)}" for one in self.there]
+
+
+@sampled("dataset.ids_placed")
+class Next(DotSamples):
+    def __getitem__(self, index):
+        return super().__getitem__((index + 1) % self.count)
+
+
+@sampled("dataset.photograph")
+class FloatingPoint(Changed):
+    def change(self, sample):
+        return {"image": sample.image / 255.0}
+
+
+@sampled("dataset.truth")
+class Numbers(Changed):
+    def change(self, sample):
+        return {"truth": sample.truth.astype(np.uint8)}
+
+
+@sampled("dataset.truth_taken")
+class CutShort(Changed):
+    def change(self, sample):
+        return {"truth": sample.truth[:-1]}
+
+
+@sampled("dataset.text")
+class OtherWords(DotSamples):
+    def __getitem__(self, index):
+        return dataclasses.replace(super().__getitem__(index), text="another square")
+
+
+@sampled("dataset.text_unopened")
+class Looks(DotSamples):
+    def text(self, index):
+        return DotSamples.text(self, index) if self[index] is None else self.words(index)
+
+    def words(self, index):
+        return DotSamples.text(self, index)
+
+    def __getitem__(self, index):
+        made = DotSamples(self.split, self.count, self.size)
+        return made[index]
+
+
+@sampled("dataset.attributes")
+class WithPictures(Changed):
+    def change(self, sample):
+        return {"attributes": {"picture": sample.image}}
+
+

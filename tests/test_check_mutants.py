@@ -1,0 +1,57 @@
+"""Every clause of every contract has plugins that break it, and the check finds them by that clause."""
+
+from __future__ import annotations
+
+import bench
+import mutants
+import mutants_answering
+import mutants_diffusion
+import mutants_judging
+import mutants_pictures
+import mutants_training
+import pytest
+import torch
+
+from addp_bench import checks
+from addp_bench.checks import common
+from addp_bench.loading import load
+
+REGISTRY = load([bench.DOTS]).registry
+
+
+@pytest.fixture(autouse=True)
+def a_second_device(monkeypatch):
+    """Promises about devices are looked at without one: the CPU is both of them."""
+    if not torch.cuda.is_available():
+        monkeypatch.setattr(common, "accelerator", lambda: torch.device("cpu"))
+
+
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda m: f"{m.clause}-{m.factory.__name__}")
+def test_a_fault_is_found_by_its_clause(mutant):
+    choice = mutant.into(REGISTRY)
+    try:
+        found = list(checks.check(REGISTRY, mutant.kind, choice))
+        broken = {f.clause: f.problem for f in found if f.problem}
+        assert mutant.clause in broken, broken
+    finally:
+        REGISTRY.withdraw([REGISTRY.get(mutant.kind, choice.name)])
+
+
+def test_every_clause_has_a_mutant():
+    assert {mutant.clause for mutant in mutants.MUTANTS} == set(checks.CLAUSES)
+
+
+@pytest.mark.parametrize("kind, sound", [
+    ("model", mutants_answering.Plane),
+    ("model", mutants_answering.Small),
+    ("agent", mutants_answering.Says),
+    ("tracker", mutants_answering.Notes),
+    ("objective", mutants_training.Learnt),
+    ("weights", mutants_training.Drawn),
+    ("task", mutants_judging.Judged),
+    ("dataset", mutants_judging.Squares),
+], ids=lambda value: getattr(value, "__name__", value))  # fmt: skip
+def test_what_mutants_are_made_of_is_sound(kind, sound):
+    choice = mutants.Mutant(f"{kind}.sound", sound, {}).into(REGISTRY)
+    broken = {f.clause: f.problem for f in checks.check(REGISTRY, kind, choice) if f.problem}
+    assert set(broken) <= {f"{kind}.documented"}

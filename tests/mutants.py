@@ -119,7 +119,9 @@ def of_calls(kind: str, base: type, method: str, change: Change, faults: str, ra
         "alone": _crowded(base, method, change),
         "device": _altered(base, method, change, lambda x: x.to("meta"), "Elsewhere"),
         "shape": _altered(base, method, change, lambda x: x[None], "Deeper"),
-        "dtype": _altered(base, method, change, lambda x: x.double() if x.dtype != torch.float64 else x.float(), "Wide"),
+        "dtype": _altered(
+            base, method, change, lambda x: x.double() if x.dtype != torch.float64 else x.float(), "Wide"
+        ),
         "works": _raising(base, raises or method),
     }
     for name in faults.split():

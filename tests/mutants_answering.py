@@ -99,9 +99,7 @@ class Small(StandIn):
     side: does nothing, and is on its card.
     """
 
-    budgets = dict.fromkeys(
-        ("quick", "standard", "paper"), Budget("quick", 1, 1, 1e-3, 0, None, None, 1, 0.9, 1)
-    )
+    budgets = dict.fromkeys(("quick", "standard", "paper"), Budget("quick", 1, 1, 1e-3, 0, None, None, 1, 0.9, 1))
 
     def __init__(self, side: int = 64) -> None:
         super().__init__(REGISTRY, ("out",))
@@ -123,7 +121,7 @@ class Misguided(Small):
 
 @mutant("model.budgets")
 class Poor(Small):
-    budgets = {"quick": Small.budgets["quick"]}
+    budgets = dict(list(Small.budgets.items())[:1])
 
 
 @mutant("model.dropout")
@@ -334,5 +332,3 @@ class Logs(Notes):
 class Ends(Notes):
     def end(self, run, values, status):
         pass
-
-

@@ -104,7 +104,7 @@ class NoVersion(Evaluator):
 
 @mutant("task.cards")
 class CitesNobody(Ris):
-    cards = {"addp": {"refcoco": dataclasses.replace(Ris.cards["addp"]["refcoco"], judge="nobody")}}
+    cards = dict(addp={"refcoco": dataclasses.replace(Ris.cards["addp"]["refcoco"], judge="nobody")})
 
 
 @mutant("task.collates")
@@ -416,5 +416,3 @@ class Looks(DotSamples):
 class WithPictures(Changed):
     def change(self, sample):
         return {"attributes": {"picture": sample.image}}
-
-

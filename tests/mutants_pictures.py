@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import torch
 from mutants import ALL, mutant, of_calls, of_options, painted, plain
@@ -190,7 +191,7 @@ class Remembers(RedMask):
 
 @mutant("encoding.blind")
 class RemembersOutside(RedMask):
-    seen = []
+    seen: ClassVar[list[torch.Tensor]] = []
 
     def encode(self, image, truth, queries):
         self.seen.append(truth[0])
@@ -240,5 +241,3 @@ class ReadsAnyway(TransparentLearned):
 class FallsOver(TransparentLearned):
     def decode(self, drawings, image, queries):
         return None.read()
-
-

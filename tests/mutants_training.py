@@ -168,7 +168,7 @@ class Each(FixedDraws):
 @drawn("weights.gradient")
 class Detached(FixedDraws):
     def combine(self, losses, t, step):
-        return losses.mean() + 0 * losses.sum().log() if losses.sum() < 0 else (losses * 0).sum()
+        return losses.mean() * 0
 
 
 @drawn("weights.state")
@@ -223,7 +223,7 @@ of_calls("objective", MSE, "losses", plain, "repeats rebuilt global_state shape 
 
 
 @mutant("objective.arguments")
-class Writes(MSE):
+class WritesGoal(MSE):
     def losses(self, attempt):
         found = super().losses(attempt)
         attempt.goal.mul_(0.5)
@@ -244,7 +244,7 @@ class Logarithm(MSE):
 
 
 @mutant("objective.gradient")
-class Detached(MSE):
+class DetachedLosses(MSE):
     def losses(self, attempt):
         return super().losses(attempt).detach() + 0 * attempt.output.sum()
 
@@ -270,5 +270,3 @@ class SeededByTheWorld(Learnt):
     def bind(self, model):
         self.scale = torch.nn.Parameter(torch.randn(()))
         return self
-
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 import bench
 import mutants
 import mutants_answering
-import mutants_diffusion
+import mutants_diffusion  # noqa: F401  # notes its mutants down
 import mutants_judging
-import mutants_pictures
+import mutants_pictures  # noqa: F401  # notes its mutants down
 import mutants_training
 import pytest
 import torch
@@ -15,6 +15,7 @@ import torch
 from addp_bench import checks
 from addp_bench.checks import common
 from addp_bench.loading import load
+from addp_bench.spec import Choice
 
 REGISTRY = load([bench.DOTS]).registry
 
@@ -55,3 +56,20 @@ def test_what_mutants_are_made_of_is_sound(kind, sound):
     choice = mutants.Mutant(f"{kind}.sound", sound, {}).into(REGISTRY)
     broken = {f.clause: f.problem for f in checks.check(REGISTRY, kind, choice) if f.problem}
     assert set(broken) <= {f"{kind}.documented"}
+
+
+def test_every_clause_is_kept_by_something_and_no_other_is_found():
+    """A clause that nothing keeps would say nothing of a plugin that breaks it."""
+    registry = load([bench.DOTS]).registry
+    sound = (mutants_answering.Small, mutants_answering.Says, mutants_answering.Notes, mutants_training.Learnt)
+    named = ("model", "agent", "tracker", "objective")
+    chosen = [(kind, mutants.Mutant(f"{kind}.sound", made, {}).into(registry)) for kind, made in zip(named, sound)]
+    texts = {
+        "task": "ris", "dataset": "dots", "encoding": "palette", "weights": "perception_stats", "aug": "linear",
+        "corruption": "color", "transform": "flip", "exposure": "none", "target": "v", "noise": "cosine",
+        "model": "constant", "sampler": "ddim", "guidance": "none", "executor": "local",
+    }  # fmt: skip
+    chosen += [(kind, Choice(name)) for kind, name in texts.items()]
+    chosen += [("encoding", Choice("red_mask")), ("encoding", Choice("transparent_learned"))]
+    found = [finding for kind, choice in chosen for finding in checks.check(registry, kind, choice)]
+    assert {f.clause for f in found if not (f.problem or f.unseen)} == set(checks.CLAUSES)

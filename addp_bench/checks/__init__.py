@@ -6,6 +6,7 @@ at. What a contract says in words alone (that a docstring is true, that a result
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,4 +122,6 @@ def _until_it_fails(promises: Iterable[Finding], problems: list[str]) -> Iterato
     try:
         yield from promises
     except Exception as error:
-        problems.append(f"{type(error).__name__}: {error}")
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.name}, line {place.lineno} of {Path(place.filename).name}"
+        problems.append(f"{type(error).__name__}: {error} (in {where})")

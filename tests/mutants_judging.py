@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -104,7 +105,9 @@ class NoVersion(Evaluator):
 
 @mutant("task.cards")
 class CitesNobody(Ris):
-    cards = dict(addp={"refcoco": dataclasses.replace(Ris.cards["addp"]["refcoco"], judge="nobody")})
+    cards: ClassVar[dict[str, Any]] = {
+        "addp": {"refcoco": dataclasses.replace(Ris.cards["addp"]["refcoco"], judge="nobody")}
+    }
 
 
 @mutant("task.collates")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import bench
 import pytest
@@ -13,6 +17,7 @@ from addp_bench.loading import load
 from addp_bench.registry import REQUIRED
 from addp_bench.spec import KINDS, Choice
 
+ROOT = Path(__file__).parents[1]
 REGISTRY = load([bench.DOTS]).registry
 
 OPTIONED = """
@@ -32,7 +37,8 @@ corruption shape:of=mask:scaled=false · transform flip:share=0.9 · transform c
 exposure rollout:steps=2:share=0.5 · exposure epsilon_scaling:k=0.001:b=1.01
 noise scaled_linear:zero_snr=true · noise cosine:shift=3 · noise flow:shift=3 · objective masked_mse:over=sample
 model constant:value=everything:label=1 · sampler ddim:eta=1 · sampler ddim:spacing=leading
-sampler ddpm:variance=large · sampler dpm_solver:order=3 · sampler euler_ancestral:spacing=trailing · guidance image_text:image=1
+sampler ddpm:variance=large · sampler dpm_solver:order=3 · sampler euler_ancestral:spacing=trailing
+guidance image_text:image=1
 """
 
 
@@ -179,6 +185,33 @@ def test_a_file_that_does_not_load_is_told_with_its_reason(shell, tmp_path):
     code, _, err = shell("check", "plugin", file)
     assert code == 2
     assert "was set aside: importing it failed: ModuleNotFoundError" in err
+
+
+def page():
+    return (ROOT / "docs" / "contracts.md").read_text()
+
+
+def test_the_page_lists_every_clause_with_its_promise():
+    rows = re.findall(r"^\| `(\w+)\.(\w+)` \| (.*) \|$", page(), re.MULTILINE)
+    every = {name: promise for kind, name, promise in rows if kind == "KIND"}
+    told = {f"{kind}.{name}": promise for kind in KINDS for name, promise in every.items()}
+    told |= {f"{kind}.{name}": promise for kind, name, promise in rows if kind != "KIND"}
+    assert len(every) == 6
+    assert told == dict(checks.CLAUSES)
+    assert page().count("\nNot checked: ") == len(KINDS)
+
+
+def test_the_page_s_test_of_a_plugin_passes(tmp_path):
+    """As a reader would have it: the example of docs/plugins.md beside it, in a folder of their own."""
+    blocks = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    example = next(b for b in blocks.findall((ROOT / "docs" / "plugins.md").read_text()) if "registry.add" in b)
+    (tmp_path / "band.py").write_text(example)
+    (test,) = blocks.findall(page())
+    written = test.replace("load()", 'load(["band.py"])').replace('"acme-bench"', '"band.py"')
+    (tmp_path / "test_band.py").write_text(written)
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_band.py"],
+                         cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
+    assert "2 passed" in ran.stdout, ran.stdout
 
 
 def test_a_missing_package_is_the_callers_and_not_a_broken_promise(monkeypatch):

@@ -3,8 +3,8 @@
 B is batch, T timesteps, images are (B, 3, H, W) float32 in [-1, 1], latents (B, C, h, w) float32. Code index t runs
 0..T-1; T-1 is the noisiest. Members marked *optional* are asked for with getattr; their absence has the stated
 meaning. Every plugin is built from its options alone (the parameters of its constructor); data reaches it as arguments.
-Equal arguments get equal answers: no plugin reads, seeds or moves on a global random state, writes into its arguments, or
-answers out of what an earlier call showed it. `addp_bench.checks` holds plugins to this and to what follows.
+Equal arguments get equal answers: no plugin reads, seeds or moves on a global random state, writes into its arguments,
+or answers out of what an earlier call showed it. `addp_bench.checks` holds plugins to this and to what follows.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from addp_bench.types import Sample
 from .common import Call
 from .comparing import differ
 from .given import SIDE, VOCABULARY, Finding, Subject, built, masks_of, names, photos_of, said, unseen
-from .judging import Example, examples_of
+from .judging import KNOWN, Example, examples_of
 
 TWO = 2
 
@@ -47,11 +47,14 @@ def _tasks(model: Any, subject: Subject) -> list[tuple[str, Any, Example]]:
     found = []
     for name in getattr(model, "tasks", subject.registry.names("task")):
         judge = built("task", subject.registry, name) if name in subject.registry.names("task") else None
-        if judge is not None and (examples := examples_of(judge.truth)):
+        if judge is None or not (examples := examples_of(judge)):
+            continue
+        if judge.truth in KNOWN:
             photo = numpy_generator("checks", "photo").integers(0, 256, (SIDE, SIDE, 3), np.uint8)
             hints = {"instance": masks_of(1)[0].numpy().astype(np.int64), "vocabulary": VOCABULARY}
             sample = dataclasses.replace(examples[0].sample, image=photo, hints=hints)
-            found.append((name, judge, examples[0]._replace(sample=sample)))
+            examples[0] = examples[0]._replace(sample=sample)
+        found.append((name, judge, examples[0]))
     return found
 
 

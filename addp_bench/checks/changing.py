@@ -11,11 +11,12 @@ import torch
 from addp_bench.randomness import uniform
 from addp_bench.types import Drawing
 
+from . import brought
 from .common import Call
 from .comparing import differ, flat
 from .given import SIDE, Finding, Subject, masks_of, names, noise_of, photos_of, said, truths_of, unseen
 
-FOUR = 4
+FOUR = brought.COUNT
 
 
 def aug_calls(aug: Any, subject: Subject) -> Iterator[Call]:
@@ -39,29 +40,28 @@ def aug(aug: Any, subject: Subject) -> Iterator[Finding]:
 
 
 def corruption_calls(corruption: Any, subject: Subject) -> Iterator[Call]:
-    if _target_of(corruption) is None:
+    if _target_of(corruption, subject) is None:
         return
     yield Call(
-        lambda: {"target": _target_of(corruption), "strength": torch.ones(FOUR), "u": _chances(corruption)},
+        lambda: {"target": _target_of(corruption, subject), "strength": torch.ones(FOUR), "u": _chances(corruption)},
         lambda plugin, given: {"damaged": plugin.corrupt(given["target"], given["strength"], given["u"])},
         batch=FOUR,
     )
 
 
 def corruption(corruption: Any, subject: Subject) -> Iterator[Finding]:
-    known = ("any", *truths_of(1))
     placed = corruption.acts_on in ("truth", "drawing")
     yield said("corruption.acts_on", placed, f"it acts on {corruption.acts_on!r}")
-    if corruption.truth not in known or not placed:
+    if not placed or _target_of(corruption, subject) is None:
         for name in ("same_kind", "finite", "zero", "acts"):
             yield unseen(f"corruption.{name}", f"there is no example of {corruption.truth} here")
         return
     u = _chances(corruption)
 
     def damaged(strength: float) -> Any:
-        return corruption.corrupt(_target_of(corruption), torch.full((FOUR,), strength), u)
+        return corruption.corrupt(_target_of(corruption, subject), torch.full((FOUR,), strength), u)
 
-    target = _target_of(corruption)
+    target = _target_of(corruption, subject)
     for strength in (1.0, 2.0):
         yield Finding("corruption.same_kind", _kind(damaged(strength), target), f"strength {strength:g}")
     numbers = all(torch.isfinite(part).all() for part in values_of(damaged(2.0)))
@@ -74,14 +74,14 @@ def corruption(corruption: Any, subject: Subject) -> Iterator[Finding]:
 
 
 def transform_calls(transform: Any, subject: Subject) -> Iterator[Call]:
-    for kind in truths_of(1):
+    for kind in _batches(subject):
         if kind in transform.truths:
-            yield _changing(transform, kind)
+            yield _changing(transform, kind, subject)
 
 
-def _changing(transform: Any, kind: str) -> Call:
+def _changing(transform: Any, kind: str, subject: Subject) -> Call:
     return Call(
-        lambda: {"photos": photos_of(FOUR), "truth": truths_of(FOUR)[kind], "u": _chances(transform)},
+        lambda: {"photos": photos_of(FOUR), "truth": _batches(subject)[kind], "u": _chances(transform)},
         lambda plugin, given: dict(zip(("photos", "truth"), plugin.apply(**given))),
         batch=FOUR,
         of=kind,
@@ -93,10 +93,10 @@ def transform(transform: Any, subject: Subject) -> Iterator[Finding]:
     yield said("transform.changes", words, repr(transform.changes))
     named = not isinstance(transform.truths, str) and transform.truths
     yield said("transform.truths", named and all(isinstance(t, str) for t in named), repr(transform.truths))
-    for kind, truths in truths_of(FOUR).items():
+    for kind, truths in _batches(subject).items():
         if kind not in transform.truths:
             continue
-        photos, truth = transform.apply(photos_of(FOUR), truths_of(FOUR)[kind], _chances(transform))
+        photos, truth = transform.apply(photos_of(FOUR), _batches(subject)[kind], _chances(transform))
         kept = _kind(photos, photos_of(FOUR)) or _kind(truth, truths)
         yield Finding("transform.same_kind", kept, kind)
         yield said("transform.range", photos.abs().max() <= 1, f"met {photos.abs().max():.3g}", kind)
@@ -129,11 +129,16 @@ def _chances(plugin: Any) -> torch.Tensor:
     return uniform((plugin.draws,), names("chances", FOUR)).float()
 
 
-def _target_of(corruption: Any) -> Any:
+def _batches(subject: Subject) -> dict[str, Any]:
+    """A batch of four truths of every type of which there is an example, those that tasks bring among them."""
+    return truths_of(FOUR) | brought.batches(subject.registry)
+
+
+def _target_of(corruption: Any, subject: Subject) -> Any:
     """Four targets of a corruption's kind; None where there is no example."""
     if corruption.acts_on == "truth":
-        return truths_of(FOUR).get(corruption.truth)
-    return _drawing(corruption.truth, masks_of(FOUR)) if corruption.truth in ("any", *truths_of(1)) else None
+        return _batches(subject).get(corruption.truth)
+    return _drawing(corruption.truth, masks_of(FOUR)) if corruption.truth in ("any", *_batches(subject)) else None
 
 
 def _drawing(truth: str, masks: torch.Tensor) -> Drawing:

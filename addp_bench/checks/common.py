@@ -82,7 +82,9 @@ def calls(call: Call, plugin: Any, subject: Subject) -> Iterator[Finding]:
         "alone": _alone,
     }
     for name, look in promises.items():
-        if (clause := f"{subject.kind}.{name}") in CLAUSES and (call.batch or name != "alone"):
+        if (clause := f"{subject.kind}.{name}") not in CLAUSES or (name == "alone" and not call.batch):
+            continue
+        if name != "device" or elsewhere(call.given(), torch.device("meta")):  # there are tensors to move
             found = look(call, plugin, subject)
             yield unseen(clause, found.why, call.of) if isinstance(found, _Unseen) else Finding(clause, found, call.of)
 
@@ -167,4 +169,4 @@ def _device(call: Call, plugin: Any, subject: Subject) -> str | _Unseen | None:
     answers = call.ask(there, moved(call.given(), device))
     if off := elsewhere({name: answers[name] for name in call.expected or answers}, device):
         return f"asked on {device}, it answers on {off[0]}"
-    return differ(dict(call.ask(plugin, call.given())), dict(answers), max(call.near, 1e-3))
+    return differ(dict(call.ask(plugin, call.given())), dict(answers), max(10 * call.near, 1e-3))

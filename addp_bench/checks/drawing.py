@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from addp_bench.errors import BenchError
-from addp_bench.types import UNLABELLED, Boxes, Depth, Query
+from addp_bench.types import UNLABELLED, Boxes, Query, Sample
 
 from . import brought
 from .changing import rows_of
@@ -18,31 +18,55 @@ from .common import Call
 from .comparing import differ
 from .given import SIDE, VOCABULARY, Finding, Subject, boxes_of, photos_of, said, sample_of, truths_of, unseen
 
-FOUR = 4
+FOUR = brought.COUNT
 MAPS = ("mask", "labels")  # truths (H, W) of which there are examples
 
 
-def _photos() -> torch.Tensor:
-    """Grey: nothing in them has a drawing's colour."""
-    return photos_of(FOUR).mean(1, keepdim=True).repeat(1, 3, 1, 1)
+class _Shown(NamedTuple):
+    """What an encoding draws: photographs (4, 3, SIDE, SIDE), their truths, a sample that is asked for, and who says
+    what a reading of sample i has lost."""
+
+    photos: torch.Tensor
+    truths: Any
+    sample: Sample
+    lost: Callable[[Any, int], str | None]
+
+    def rows(self, rows: Sequence[int]) -> tuple[torch.Tensor, Any]:
+        """Photographs and truths of some samples."""
+        chosen = torch.tensor(rows)
+        return self.photos[chosen], rows_of(self.truths, chosen)
 
 
-def _truths(encoding: Any) -> Any:
-    return boxes_of(FOUR) if encoding.truth == "boxes" else truths_of(FOUR)[encoding.truth]  # apart, not overlapping
+def _shown(encoding: Any, subject: Subject) -> _Shown | None:
+    """None for a type of truth of which there is no example that can be cut by rows."""
+    kind, sample = encoding.truth, sample_of(None)
+    if kind in READ_BACK:
+        grey = photos_of(FOUR).mean(1, keepdim=True).repeat(1, 3, 1, 1)  # nothing in them has a drawing's colour
+        truths = boxes_of(FOUR) if kind == "boxes" else truths_of(FOUR)[kind]  # apart, not overlapping
+        asked = sample if kind == "mask" else dataclasses.replace(sample, text="")
+        return _Shown(grey, truths, asked, lambda read, i: READ_BACK[kind](read, rows_of(truths, torch.tensor([i]))))
+    own = brought.of_truth(subject.registry, kind)
+    if own is None or not isinstance(batch := own.truths(range(FOUR)), (torch.Tensor, Boxes)):
+        return None
 
+    def lost(read: Any, i: int) -> str | None:
+        share = own.lost(read, i)
+        return None if share <= brought.NEAR else f"{100 * share:.0f} % of the way to a worse answer is lost"
 
-def _asked(encoding: Any) -> list[Query]:
-    sample = sample_of(None) if encoding.truth == "mask" else dataclasses.replace(sample_of(None), text="")
-    return list(encoding.queries(sample, VOCABULARY))
+    return _Shown(own.photos(), batch, dataclasses.replace(own.samples[0], truth=None, hints={}), lost)
 
 
 def encoding_calls(encoding: Any, subject: Subject) -> Iterator[Call]:
-    if encoding.truth not in READ_BACK:
+    if (shown := _shown(encoding, subject)) is None:
         return
-    k = len(_asked(encoding))
+    k, sample = len(encoding.queries(shown.sample, VOCABULARY)), shown.sample
+
+    def given() -> dict[str, Any]:
+        photos, truths = shown.rows(range(FOUR))
+        return {"photos": photos, "truths": truths}
 
     def asked(plugin: Any, given: dict[str, Any]) -> dict[str, Any]:
-        queries, photos, truths = _asked(plugin), given["photos"], given["truths"]
+        queries, photos, truths = list(plugin.queries(sample, VOCABULARY)), given["photos"], given["truths"]
         if k > 1:
             each = torch.arange(len(photos)).repeat_interleave(k)
             photos, truths = photos[each], rows_of(truths, each)
@@ -53,59 +77,53 @@ def encoding_calls(encoding: Any, subject: Subject) -> Iterator[Call]:
         read = [plugin.decode(d, photo, list(queries)) for d, photo in zip(rgb, given["photos"])]
         return {"rgb": rgb, "read": read}
 
-    shape = (FOUR, k, 3, SIDE, SIDE)
-    yield Call(lambda: {"photos": _photos(), "truths": _truths(encoding)}, asked, {"rgb": (shape, torch.float32)}, FOUR)
+    yield Call(given, asked, {"rgb": ((FOUR, k, 3, SIDE, SIDE), torch.float32)}, FOUR)
 
 
 def encoding(encoding: Any, subject: Subject) -> Iterator[Finding]:
     named = isinstance(encoding.truth, str) and encoding.truth
     yield said("encoding.truth", named, f"it draws {encoding.truth!r}")
-    if encoding.truth not in READ_BACK:
+    if (shown := _shown(encoding, subject)) is None:
         for name in ("asks", "range", "blind", "read_back"):
             yield unseen(f"encoding.{name}", f"there is no example of {encoding.truth} here")
         return
-    truths, photos, asked = _truths(encoding), _photos(), _asked(encoding)
+    asked = list(encoding.queries(shown.sample, VOCABULARY))
     sound = asked and all(isinstance(q, Query) and isinstance(q.prompt, str) for q in asked)
     yield said("encoding.asks", sound, f"met {asked!r}")
     k = len(asked)
-    each = torch.arange(FOUR).repeat_interleave(k)
-    drawn = encoding.encode(photos[each], rows_of(truths, each), asked * FOUR)
+    drawn = encoding.encode(*shown.rows([i for i in range(FOUR) for _ in range(k)]), asked * FOUR)
     inside = torch.isfinite(drawn.rgb).all() and drawn.rgb.abs().max() <= 1
     yield said("encoding.range", inside, f"met {drawn.rgb.min():.3g} to {drawn.rgb.max():.3g}")
     everywhere = drawn.valid is None or bool(drawn.valid.all())
     told = everywhere or getattr(encoding, "partial", False)
     yield said("encoding.partial", told, "`valid` is False somewhere, and it does not say `partial = True`")
+    first = (drawn.rgb[:k], shown.photos[0], asked)
     if getattr(encoding, "learns", 0):
-        yield Finding("encoding.unlearnt", _unread(encoding, drawn.rgb[:k], photos[0], asked))
+        yield Finding("encoding.unlearnt", _unread(encoding, *first))
         for name in ("blind", "read_back"):
             yield unseen(f"encoding.{name}", "its decoder must learn first")
         return
     yield unseen("encoding.unlearnt", "its decoder learns nothing")
-    yield Finding("encoding.blind", _looks(encoding, subject.build(), drawn.rgb[:k], photos, truths, asked))
-    problems = (
-        READ_BACK[encoding.truth](encoding.decode(drawings, photos[i], asked), rows_of(truths, torch.tensor([i])))
-        for i, drawings in enumerate(drawn.rgb.split(k))
-    )
+    yield Finding("encoding.blind", _looks(encoding, subject.build(), shown, *first))
+    read = [encoding.decode(drawings, shown.photos[i], asked) for i, drawings in enumerate(drawn.rgb.split(k))]
+    problems = (shown.lost(answer, i) for i, answer in enumerate(read))
     yield Finding("encoding.read_back", next(filter(None, problems), None))
-    yield from _swept(encoding, drawn.rgb[:k], photos[0], asked)
+    yield from _swept(encoding, *first)
     if k == 1 and hasattr(encoding, "decode_batch"):
-        single = [encoding.decode(drawn.rgb[i : i + 1], photos[i], asked) for i in range(FOUR)]
-        several = encoding.decode_batch(drawn.rgb, photos, asked * FOUR)
-        same = len(several) == FOUR and all(np.array_equal(_plain(a), _plain(b)) for a, b in zip(single, several))
-        yield said("encoding.several", same, "decode_batch says something else than decode")
+        several = list(encoding.decode_batch(drawn.rgb, shown.photos, asked * FOUR))
+        yield Finding("encoding.several", differ(several, read))
     else:
         yield unseen("encoding.several", "it has no decode_batch")
 
 
 def _looks(
-    encoding: Any, other: Any, drawings: torch.Tensor, photos: torch.Tensor, truths: Any, asked: Sequence[Query]
+    encoding: Any, other: Any, shown: _Shown, drawings: torch.Tensor, photo: torch.Tensor, asked: Sequence[Query]
 ) -> str | None:
     """Where one that drew another truth last reads a drawing otherwise than the one that drew it."""
-    others = torch.tensor([3]).repeat(len(asked))
-    read = encoding.decode(drawings, photos[0], asked)
+    read = encoding.decode(drawings, photo, asked)
     try:
-        other.encode(photos[others], rows_of(truths, others), list(asked))
-        problem = differ(read, other.decode(drawings, photos[0], asked))
+        other.encode(*shown.rows([FOUR - 1] * len(asked)), list(asked))
+        problem = differ(read, other.decode(drawings, photo, asked))
     except Exception as missing:
         return f"one that did not draw it raises {type(missing).__name__}: {missing}"
     return problem and f"one that has drawn another truth since reads it otherwise: {problem}"
@@ -121,11 +139,6 @@ def _swept(encoding: Any, drawings: torch.Tensor, photo: torch.Tensor, asked: Se
     yield said("encoding.sweep", len(many) == len(sweep.values) + 1, f"met {len(many)} for {len(sweep.values) + 1}")
     same = torch.equal(torch.as_tensor(many[-1]), torch.as_tensor(whole)) if encoding.truth in MAPS else True
     yield said("encoding.sweep_own", same, "another answer")
-
-
-def _plain(answer: Any) -> np.ndarray:
-    """The numbers of a prediction that is a map."""
-    return np.asarray(torch.as_tensor(answer.values if isinstance(answer, Depth) else answer).cpu())
 
 
 def _unread(encoding: Any, drawings: torch.Tensor, photo: torch.Tensor, asked: Sequence[Query]) -> str | None:

@@ -14,11 +14,13 @@ from addp_bench.errors import BadData, BadPrediction
 from addp_bench.statistics import columns_of
 from addp_bench.types import Boxes, Sample
 
+from . import brought
 from .common import Call
 from .comparing import differ
 from .given import SIDE, VOCABULARY, Finding, Subject, answers_of, said, truths_of, unseen
 
 MAPS = ("mask", "labels", "depth")  # truths (H, W) that lie over the photograph
+KNOWN = (*MAPS, "boxes", "class", "classes")
 SIZES = ((SIDE, SIDE), (480, 640), (375, 1242))  # protocols may be made for the photographs of one dataset
 TWO = 2
 
@@ -31,9 +33,15 @@ class Example(NamedTuple):
     wrong: Any
 
 
-def examples_of(truth: str, size: tuple[int, int] = SIZES[0]) -> list[Example]:
-    """Two examples of a type of truth on photographs (height, width); none for a type that is not known here."""
-    found: list[tuple[Any, Any, Any]] = []
+def examples_of(task: Any, size: tuple[int, int] = SIZES[0]) -> list[Example]:
+    """Two examples of a task's type of truth on photographs (height, width).
+
+    Of a type that is not known here they are those that the task brings, or none.
+    """
+    truth, found = task.truth, list[tuple[Any, Any, Any]]()
+    if truth not in KNOWN:
+        own = brought.of_task("", task)
+        return [Example(*row) for row in zip(own.samples, own.answers, own.worse)][:TWO] if own else []
     for i in range(TWO):
         if truth in MAPS:
             small = truths_of(TWO)[truth][i].numpy()
@@ -62,7 +70,7 @@ def task_calls(task: Any, subject: Subject) -> Iterator[Call]:
         return {"batch": plugin.collate([sample.truth] * TWO), "statistics": dict(row), **quality}
 
     size = examples[0].sample.image.shape[:2]
-    yield Call(lambda: examples_of(task.truth, size)[0]._asdict(), asked)
+    yield Call(lambda: examples_of(task, size)[0]._asdict(), asked)
 
 
 def task(task: Any, subject: Subject) -> Iterator[Finding]:
@@ -78,7 +86,7 @@ def task(task: Any, subject: Subject) -> Iterator[Finding]:
         yield Finding("task.metrics", _metrics(task.evaluator(settings, VOCABULARY).metrics), f"protocol {name}")
     judges = {card.judge for cards in getattr(task, "cards", {}).values() for card in cards.values()}
     yield said("task.cards", judges <= set(protocols), f"{', '.join(sorted(judges - set(protocols)))} is none")
-    if not examples_of(task.truth):
+    if not examples_of(task):
         for clause in ("collates", "resizes", "takes_truth", "full_marks", "statistics", "refuses", "quality"):
             yield unseen(f"task.{clause}", f"there is no example of {task.truth} here")
         return
@@ -110,11 +118,13 @@ def _metrics(metrics: Sequence[Any]) -> str | None:
 
 def _truths(task: Any) -> Iterator[Finding]:
     """Truths taken, collated, made larger, and what answers to them are worth."""
-    (one, *_), examples = examples_of(task.truth), examples_of(task.truth)
+    (one, *_), examples = examples_of(task), examples_of(task)
     truth = one.sample.truth
     batch = task.collate([example.sample.truth for example in examples])
     parts = [batch.xyxy, batch.labels, batch.valid] if isinstance(batch, Boxes) else [batch]
     rows = all(isinstance(part, torch.Tensor) and len(part) == TWO for part in parts)
+    if task.truth not in KNOWN:  # a batch of its own making
+        rows = not hasattr(batch, "__len__") or len(batch) == TWO
     expected = truths_of(TWO).get(task.truth)
     same = expected is None or isinstance(expected, Boxes) or getattr(batch, "dtype", None) == expected.dtype
     whole = isinstance(expected, Boxes) == isinstance(batch, Boxes)
@@ -161,14 +171,14 @@ def _judgeable(task: Any, settings: Mapping[str, Any]) -> list[Example]:
     """Examples of a size that this judge takes; of the first where it takes none."""
     evaluator = task.evaluator(settings, VOCABULARY)
     for size in SIZES if task.truth in MAPS else SIZES[:1]:
-        examples = examples_of(task.truth, size)
+        examples = examples_of(task, size)
         try:
             for example in examples:
                 evaluator.statistics(example.sample, example.perfect)
             return examples
         except BadData:
             continue
-    return examples_of(task.truth)
+    return examples_of(task)
 
 
 def _judged(task: Any, settings: Mapping[str, Any], of: str) -> Iterator[Finding]:
@@ -181,7 +191,8 @@ def _judged(task: Any, settings: Mapping[str, Any], of: str) -> Iterator[Finding
     value, worse = (float(headline.value(columns_of(kind))) for kind in (rows, wrong))
     yield said("task.full_marks", _best(headline, value, worse), f"met {value:g}, of wrong answers {worse:g}", of)
     yield Finding("task.resamples", _resampled(evaluator.metrics, columns_of([*rows, *wrong])), of)
-    yield Finding("task.refuses", _accepts_nonsense(evaluator, examples[0].sample), of)
+    nonsense = np.full((2, 3, 4), np.nan) if task.truth in KNOWN else None
+    yield Finding("task.refuses", _accepts(evaluator, examples[0].sample, nonsense), of)
     if hasattr(evaluator, "statistics_batch"):
         yield Finding("task.batch", _judged_apart(evaluator, examples[0]), of)
     else:
@@ -216,16 +227,15 @@ def _resampled(metrics: Sequence[Any], columns: Mapping[str, Any]) -> str | None
     return None
 
 
-def _accepts_nonsense(evaluator: Any, sample: Sample) -> str | None:
-    """Where an answer of numbers that are none, and of no type that any task knows, is scored, or ends in another
-    error."""
+def _accepts(evaluator: Any, sample: Sample, nonsense: Any) -> str | None:
+    """Where what is no answer is scored, or ends in another error."""
     try:
-        evaluator.statistics(sample, np.full((2, 3, 4), np.nan))
+        evaluator.statistics(sample, nonsense)
     except BadPrediction as refused:
         return None if sample.id in str(refused) else f"it does not name the sample: {refused}"
     except Exception as other:
         return f"it raises {type(other).__name__}: {other}"
-    return "it scores an answer (2, 3, 4) of nan"
+    return f"it scores {'no answer' if nonsense is None else 'an answer (2, 3, 4) of nan'}"
 
 
 def _judged_apart(evaluator: Any, example: Example) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bench
 import mutants
 import mutants_answering
+import mutants_data
 import mutants_diffusion  # noqa: F401  # notes its mutants down
 import mutants_judging
 import mutants_pictures  # noqa: F401  # notes its mutants down
@@ -50,7 +51,7 @@ def test_every_clause_has_a_mutant():
     ("objective", mutants_training.Learnt),
     ("weights", mutants_training.Drawn),
     ("task", mutants_judging.Judged),
-    ("dataset", mutants_judging.Squares),
+    ("dataset", mutants_data.Squares),
 ], ids=lambda value: getattr(value, "__name__", value))  # fmt: skip
 def test_what_mutants_are_made_of_is_sound(kind, sound):
     choice = mutants.Mutant(f"{kind}.sound", sound, {}).into(REGISTRY)

@@ -16,6 +16,7 @@ import torch
 from addp_bench import checks
 from addp_bench.checks import common
 from addp_bench.loading import load
+from addp_bench.plugins.schedules import Linear
 from addp_bench.spec import Choice
 
 REGISTRY = load([bench.DOTS]).registry
@@ -32,11 +33,23 @@ def a_second_device(monkeypatch):
 def test_a_fault_is_found_by_its_clause(mutant):
     choice = mutant.into(REGISTRY)
     try:
-        found = list(checks.check(REGISTRY, mutant.kind, choice))
-        broken = {f.clause: f.problem for f in found if f.problem}
-        assert mutant.clause in broken, broken
+        assert any(f.clause == mutant.clause and f.problem for f in checks.check(REGISTRY, mutant.kind, choice))
     finally:
         REGISTRY.withdraw([REGISTRY.get(mutant.kind, choice.name)])
+
+
+def test_a_promise_about_devices_is_looked_at_with_arguments_that_lie_there(monkeypatch):
+    monkeypatch.setattr(common, "accelerator", lambda: torch.device("meta"))
+
+    class Returns(Linear):
+        """Answers on the CPU, wherever it is asked."""
+
+        def strength(self, t, noise):
+            return torch.ones(t.shape)
+
+    choice = mutants.Mutant("aug.device", Returns, {}).into(registry := load().registry)
+    problems = [f.problem for f in checks.check(registry, "aug", choice) if f.clause == "aug.device"]
+    assert problems == ["asked on meta, it answers on cpu"]
 
 
 def test_every_clause_has_a_mutant():

@@ -67,6 +67,7 @@ def test_cases_are_all_that_needs_no_option_by_distribution_or_file():
     assert checks.cases(REGISTRY, bench.DOTS) == [("dataset", Choice("dots"))]
     assert len(checks.cases(REGISTRY)) == len(ours) + 1
     left_out = {(e.kind, e.name) for e in REGISTRY.entries()} - {(k, c.name) for k, c in checks.cases(REGISTRY)}
+    assert ("dataset", "coco") in left_out
     for kind, name in left_out:
         assert REQUIRED in [option.default for option in REGISTRY.get(kind, name).options]
     with pytest.raises(BadOption, match="nobody has registered no plugin"):

@@ -57,7 +57,10 @@ COMMANDS = {
         "show": Listed("addp_bench.cli.looking:show", "A plugin in full: its words, options and origin."),
         "data": Listed("addp_bench.cli.data:data", "Datasets: their terms, where yours lie, whether they are whole."),
         "completion": Listed("addp_bench.cli.completing:completion", "Let bash, zsh or fish complete your words."),
-        "check": Listed("addp_bench.cli.checking:check", "Measure whether a dataset keeps its promises."),
+        "check": Listed(
+            "addp_bench.cli.checking:check",
+            "Hold a plugin against its contract, data and models against their promises.",
+        ),
     },
 }
 _TABLE = {name: listed for section in COMMANDS.values() for name, listed in section.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from addp_bench.checks import Finding
     from addp_bench.registry import Registry
     from addp_bench.spec import Choice
+
+
+LONGEST = 400  # characters of what was met that are shown
 
 
 class Checked(NamedTuple):
@@ -151,7 +155,8 @@ def _rows(one: Checked) -> list[list[str]]:
     """A row for each clause and outcome; samples and settings that have it in common share one."""
     rows: dict[tuple[str, str, str], list[str]] = {}
     for f in one.findings:
-        rows.setdefault((_state(f), f.clause, f.problem or f.unseen), []).append(f.of)
+        told = textwrap.shorten(f.problem or f.unseen, LONGEST, placeholder=" ...")  # an exception may be of many lines
+        rows.setdefault((_state(f), f.clause, told), []).append(f.of)
     return [
         [state, clause, _promise(clause, of if state == "BROKEN" else []), told]
         for (state, clause, told), of in rows.items()

@@ -311,6 +311,8 @@ def _made_once(annotation: Any) -> pydantic.TypeAdapter[Any]:
 def _typed(entry: Entry, option: Option, value: Any) -> Any:
     if option.annotation is Any:
         return value
+    if typing.get_origin(option.annotation) is typing.Literal and isinstance(value, str):  # which may list numbers
+        value = next((one for one in typing.get_args(option.annotation) if str(one) == value), value)
     try:
         read = _reader(option.annotation).validate_python(value)
     except pydantic.ValidationError as wrong:

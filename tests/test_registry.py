@@ -119,6 +119,23 @@ def test_resolving_fills_every_default_and_types_what_was_given(registry):
     assert isinstance(resolved.options["gamma"], float)
 
 
+class Enlarged:
+    """Takes numbers from a list. scale: times. mode: a word or none."""
+
+    def __init__(self, scale: Literal[2, 4] = 4, mode: Literal["fast", None, True] = None) -> None:
+        self.scale, self.mode = scale, mode
+
+
+def test_numbers_of_a_list_are_read_from_the_command_line_as_numbers(registry):
+    registry.add("weights", "enlarged", Enlarged)
+    assert registry.build("weights", "enlarged:scale=2").scale == 2
+    assert registry.build("weights", Choice("enlarged", {"scale": 2, "mode": "None"})).mode is None
+    assert registry.build("weights", "enlarged:mode=True").mode is True
+    for wrong in ("3", "2.0", " 2", "two"):
+        with pytest.raises(BadOption, match=r"scale=.* is none of 2, 4"):
+            registry.resolve("weights", Choice("enlarged", {"scale": wrong}))
+
+
 def test_an_option_that_does_not_exist_suggests_the_nearest(registry):
     with pytest.raises(UnknownName, match=r"option of weights ratio is called 'gama'\. Did you mean 'gamma'"):
         registry.resolve("weights", Choice.parse("ratio:gama=2"))

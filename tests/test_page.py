@@ -218,6 +218,13 @@ def test_round_ticks_take_in_both_ends():
     assert svg.ticks(2.0, 2.0)[0] < 2.0 < svg.ticks(2.0, 2.0)[-1]
 
 
+def test_an_axis_takes_in_what_lies_below_0():
+    assert plots._heights([-2.2, 24.9]) == [-10.0, 0.0, 10.0, 20.0, 30.0]
+    assert plots._heights([1.0, 10.0]) == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    assert plots._heights([8.0, 10.0]) == [8.0, 8.5, 9.0, 9.5, 10.0]
+    assert plots._heights([-3.0, -1.0])[::4] == [-3.0, -1.0]
+
+
 def test_scales_by_hand():
     assert svg.linear(1000, 0, 10.0, 110.0)(250) == 85.0
     assert svg.logarithmic(1.0, 100.0, 0.0, 50.0)(10.0) == pytest.approx(25.0)

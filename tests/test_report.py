@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 from results import record, statistics
 
 from addp_bench.errors import BadData, StorageProblem
-from addp_bench.pictures import report
+from addp_bench.pictures import charts, report
 from addp_bench.pictures.charts import BLUE, ORANGE, SILVER
 from addp_bench.pictures.drift import Shown
 from addp_bench.pictures.report import pick, sheet
@@ -74,6 +75,16 @@ def test_the_drift_has_a_chart_of_its_own_and_charts_stand_three_in_a_line_at_mo
     lines = [report._line(list(range(n))) for n in (1, 2, 3, 4, 5, 7)]
     assert [len(first) for first, _ in lines] == [1, 2, 3, 2, 3, 3]
     assert lines[3] == ([0, 1], [2, 3])
+
+
+def test_numbers_below_0_stay_inside_of_their_charts(full):
+    for values, ends in (([-2.0, None, 0.5], (-2.24, 0.56)), ([0.1, 0.2, 0.5], (0.0, 0.56)), ([None, 0, 0], (0, 1))):
+        full.result["curve"]["metrics"] = {"oiou": values, "miou": values}
+        axes = Figure().add_subplot()
+        charts._curve(axes, full)
+        assert axes.get_ylim() == pytest.approx([100 * end if values[2] else end for end in ends])
+        charts._drift(axes, full, Shown([900, 500, 0], clean=values[2], damaged=None, samples=3))
+        assert axes.get_ylim() == pytest.approx([100 * end if values[2] else end for end in ends])
 
 
 def test_a_sheet_shows_what_the_record_holds(full, tmp_path, monkeypatch):

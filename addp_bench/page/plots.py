@@ -78,6 +78,12 @@ def _scaled(said: Mapping[str, Any]) -> tuple[float, str]:
     return factor, f"{said['label']}, {unit} {'↑' if said['higher_is_better'] else '↓'}"
 
 
+def _heights(values: Sequence[float]) -> list[float]:
+    """Round numbers for an axis that takes these in, and 0 with them unless all lie far above it."""
+    low = min(values)
+    return ticks(min(0.0, low) if low < 0.4 * max(values) else low, max(values))
+
+
 # ------------------------------------------------------------------------------------------------- curves
 
 
@@ -105,7 +111,7 @@ def _curves(rows: Sequence[Charted], metric: str, said: Mapping[str, Any]) -> Pl
     if not met:
         return None
     steps = max(1000, *(t + 1 for at, _ in found.values() for t in at))
-    heights = ticks(0.0 if min(met) < 0.4 * max(met) else min(met), max(met))
+    heights = _heights(met)
     x, y = linear(steps, 0, LEFT + 4, RIGHT - 4), linear(heights[0], heights[-1], BOTTOM, TOP)
     masses = {row.place: mass for row in rows if row.place in found and (mass := mass_of(row))}
     shares = ticks(0.0, max([20.0, *(100 * m for mass in masses.values() for m in mass)]))
@@ -255,7 +261,7 @@ def _costs(rows: Sequence[Charted], metric: str, said: Mapping[str, Any]) -> Plo
         for one in machines
     ]
     ends = [factor * v for *_, entry in found for v in (entry["low"], entry["value"], entry["high"]) if v is not None]
-    heights = ticks(0.0 if min(ends) < 0.4 * max(ends) else min(ends), max(ends))
+    heights = _heights(ends)
     low, high = min(spent for _, spent, _ in found) / 1.25, max(spent for _, spent, _ in found) * 1.25
     at = _clock(low, high)
     x, y = logarithmic(low, high, LEFT + 8, RIGHT - 8), linear(heights[0], heights[-1], BOTTOM, TOP)

@@ -52,19 +52,26 @@ def _scale(metric: Mapping[str, Any]) -> tuple[float, str]:
     return (100.0, "points") if metric["unit"] == "points" else (1.0, clean(metric["unit"]))
 
 
+def _reach(lines: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Ends of an axis that shows 0 and all of these numbers, of which nan is none."""
+    values = np.concatenate([np.zeros(1), *lines])
+    low, high = float(np.nanmin(values)) * 1.12, float(np.nanmax(values)) * 1.12
+    return low, (high if high > low else 1.0)
+
+
 def _curve(axes: Axes, record: Record) -> None:
-    """Metric against timestep, over the share of training that each tenth of the timesteps got. Both from 0."""
+    """Metric against timestep, over the share of training that each tenth of the timesteps got. Both show their 0."""
     result = record.result
     curve, mass = result["curve"], result["timestep_mass"]
     steps = max(1000, max(curve["t"]) + 1)
     behind = _mass(axes, mass, steps) if mass else None
     headline = result["metrics"][record.headline]
     scale, unit = _scale(headline)
-    highest = 0.0
+    drawn = []
     styles = ((BLUE, "-", "o", 2.0), (ORANGE, "--", "s", 1.3))
     for name, (colour, line, marker, width) in zip(_alike(record, curve["metrics"]), styles):
         values = np.array([np.nan if v is None else v * scale for v in curve["metrics"][name]], np.float64)
-        highest = max([highest, *values[~np.isnan(values)]])
+        drawn.append(values)
         label = clean(result["metrics"][name]["label"])
         axes.plot(curve["t"], values, line, color=colour, marker=marker, ms=4, lw=width, label=label, clip_on=False)
         at = (result["read_at"] or {}).get("index", len(values))
@@ -72,7 +79,7 @@ def _curve(axes: Axes, record: Record) -> None:
             ring: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": INK, "mew": 1.2, "clip_on": False}
             axes.plot(curve["t"][at], values[at], "o", label="the step that is read", **ring)
     axes.set_xlim(steps, -0.02 * steps)
-    axes.set_ylim(0, highest * 1.12 or 1.0)
+    axes.set_ylim(*_reach(drawn))
     axes.set_xlabel(f"timestep:  pure noise at {steps}  →  clean at 0, as sampled", fontsize=8)
     axes.set_ylabel(f"{clean(headline['label'])}, {unit} (lines)", fontsize=8)
     dress(axes, "Quality of the answer at each step, over what was trained")
@@ -101,7 +108,7 @@ def _drift(axes: Axes, record: Record, drift: Shown) -> None:
         axes.plot(drift.t, values, line, color=colour, marker=marker, ms=4, lw=1.6, label=label, clip_on=False)
     steps = max(1000, max(drift.t) + 1)
     axes.set_xlim(steps, -0.02 * steps)
-    axes.set_ylim(0, float(np.nanmax([values for values, *_ in lines])) * 1.12 or 1.0)
+    axes.set_ylim(*_reach([values for values, *_ in lines]))
     axes.set_xlabel(f"timestep; the truth of {drift.samples} samples, drawn and read back", fontsize=8)
     axes.set_ylabel(f"{clean(headline['label'])}, {unit}", fontsize=8)
     dress(axes, "Drift: how right is what the network is shown")
@@ -118,7 +125,7 @@ def _tuning(axes: Axes, record: Record) -> None:
     axes.plot(tuning["values"], curve, "-o", color=BLUE, ms=3, lw=1.5, label=clean(metric["label"]))
     for value, colour, words in ((tuning["own"], GREY, "the encoding's own"), (tuning["value"], RED, "taken")):
         axes.axvline(value, color=colour, lw=1, ls=":" if colour == GREY else "-", label=f"{words}: {value:g}")
-    axes.set_ylim(0, float(np.nanmax(curve)) * 1.12 or 1.0)
+    axes.set_ylim(*_reach([curve]))
     axes.set_xlabel(f"{clean(tuning['option'])}, on {tuning['samples']} of {clean(tuning['split'])}", fontsize=8)
     axes.set_ylabel(f"{clean(metric['label'])}, {unit}", fontsize=8)
     dress(axes, "The threshold, chosen on what is not judged")

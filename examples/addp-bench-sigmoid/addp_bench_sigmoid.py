@@ -25,8 +25,8 @@ requires_api = "1.0"
 class Sigmoid:
     """sigmoid(k - lambda) on epsilon's error, lambda = log SNR (Kingma and Gao, 2023): noisier timesteps count more.
 
-    Said for epsilon and converted to whatever is trained. It never rises with the SNR, so that the loss is an ELBO of
-    data with added noise.
+    Said for epsilon and converted to whatever is trained. As it never rises with lambda, the loss over log-SNR is an
+    ELBO of data with added noise.
 
     k: log-SNR at which the weight is a half; 0, the sigmoid as it is, is ours.
 

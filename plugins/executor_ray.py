@@ -61,27 +61,17 @@ class _Tasks:
     """What is asked of the cluster and has not ended."""
 
     def __init__(self, asked: Ray) -> None:
-        self.asked, self.ray = asked, _ray()
-        self._begun_here = not self.ray.is_initialized()
-        if self._begun_here:
-            from addp_bench.errors import BadOption
-
-            try:
-                self.ray.init(address=asked.address or "local", log_to_driver=True, include_dashboard=False)
-            except (ConnectionError, ValueError, RuntimeError) as refused:
-                raise BadOption(
-                    f"executor ray: no cluster at {asked.address or 'this machine'}: {refused}"
-                ) from refused
-        resources = {"num_cpus": asked.cpus, "num_gpus": asked.gpus, "max_retries": asked.again}
-        if asked.memory_gb:
-            resources["memory"] = int(asked.memory_gb * 2**30)
-        self._task = self.ray.remote(**resources)(_task)
+        self.asked = asked
+        self.ray: Any = None  # until something is asked of it
+        self._begun_here = False
         self._running: dict[Any, Job] = {}
 
     def free(self) -> bool:
-        return len(self._running) < (self.asked.at_once or 2 * self._room())
+        return self.ray is None or len(self._running) < (self.asked.at_once or 2 * self._room())
 
     def begin(self, job: Job, order: Order) -> None:
+        if self.ray is None:
+            self._join()
         if self.asked.gpus:
             order = replace(order, where=replace(order.where, device="cuda"))  # which it is, Ray says
         self._running[self._task.remote(order, self.asked.cpus)] = job
@@ -113,6 +103,22 @@ class _Tasks:
             self.ray.cancel(reference, force=True)
         if self._begun_here:
             self.ray.shutdown()
+
+    def _join(self) -> None:
+        from addp_bench.errors import BadOption
+
+        self.ray = _ray()
+        self._begun_here = not self.ray.is_initialized()
+        if self._begun_here:
+            try:
+                self.ray.init(address=self.asked.address or "local", log_to_driver=True, include_dashboard=False)
+            except (ConnectionError, ValueError, RuntimeError) as refused:
+                place = self.asked.address or "this machine"
+                raise BadOption(f"executor ray: no cluster at {place}: {refused}") from refused
+        resources = {"num_cpus": self.asked.cpus, "num_gpus": self.asked.gpus, "max_retries": self.asked.again}
+        if self.asked.memory_gb:
+            resources["memory"] = int(self.asked.memory_gb * 2**30)
+        self._task = self.ray.remote(**resources)(_task)
 
     def _room(self) -> int:
         there = self.ray.cluster_resources()

@@ -25,7 +25,9 @@ class Slurm:
     limit or is preempted is put into the queue again, and goes on from its last checkpoint. The command itself stays
     where it was started, and may be killed: the same command goes on.
 
-    partition, account: as sbatch takes them; the cluster's own unless given.
+    partition: as sbatch takes it; the cluster's own unless given.
+
+    account: as sbatch takes it; the user's own unless given.
 
     cpus: of each job, which are its threads too.
 

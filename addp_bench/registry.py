@@ -165,12 +165,7 @@ class Registry:
             if not isinstance(given, str) or not _NAME.fullmatch(given):
                 raise BadPlugin(f"{kind} {given!r}: a name is a lower-case identifier (letters, digits and _).")
             if (taken := self._find(kind, given)) is not None:
-                twice = taken.origin == self.origin != ""
-                raise BadPlugin(
-                    f"{kind} {given!r} is registered twice by {who}; every name and alias is its plugin's own."
-                    if twice
-                    else f"{kind} {given!r} of {who} is taken by {taken.origin}. Call yours by another name."
-                )
+                raise BadPlugin(f"{kind} {given!r} {self._taken(taken, who, factory)}.")
         old = tuple(map(str, api.adapt(kind, factory))) if inspect.isclass(factory) else ()
         entry = Entry(kind, name, factory, tuple(aliases), self.origin, old)
         self._kinds[kind].register_module(name=name, module=factory)
@@ -272,6 +267,16 @@ class Registry:
             for old in api.adapt(kind, plugin):
                 warnings.warn(f"{entry.name}: {old}", PluginDeprecation, stacklevel=2)
         return plugin
+
+    def _taken(self, taken: Entry, who: str, factory: Any) -> str:
+        """Why a name cannot be had: its registrant, or another, or the same file by another road, has it."""
+        if taken.origin == self.origin != "":
+            return f"is registered twice by {who}; every name and alias is its plugin's own"
+        said = f"of {who} is taken by {taken.origin}"
+        file = inspect.getsourcefile(factory)
+        if file and taken.source and Path(file).resolve() == taken.source.resolve():
+            return f"{said}, which is the same file installed; leave out --plugin"
+        return f"{said}. Call yours by another name"
 
     def _value(self, entry: Entry, option: Option, choice: Choice) -> Any:
         """The value of one option: as given, else its default. Raises BadOption."""

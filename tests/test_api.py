@@ -155,8 +155,8 @@ def test_an_old_argument_of_a_hook_is_passed_and_its_author_warned(file, monkeyp
     assert loaded(file(f"{start}(record): return record")).notices == {}
 
 
-def test_users_are_told_in_list_and_nowhere_else(tmp_path, file):
-    """A program of its own, with Python's own filters: what is deprecated there is said by `list` alone."""
+def test_authors_are_told_in_list_and_check_and_users_nowhere(tmp_path, file):
+    """A program of its own, with Python's own filters of warnings."""
     path = file(OLD)
     start = (
         "import addp_bench.api as api, sys\n"
@@ -167,12 +167,12 @@ def test_users_are_told_in_list_and_nowhere_else(tmp_path, file):
 
     def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", start, *arguments, "--plugin", str(path), "--no-plugin", "addp-bench"]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    listed, shown = ran("list"), ran("show", "agent", "old")
+    listed, shown, checked = ran("list"), ran("show", "agent", "old"), ran("check", "plugin", "agent=old")
     assert f"for the author of {path}\n  heir: agent: the member suggest is deprecated" in listed.stdout
-    for done in (listed, shown):
-        assert done.stderr == ""
+    assert f"for the author of {path}:\n  heir: agent: the member suggest is deprecated" in checked.stderr
+    assert (listed.stderr, shown.stderr) == ("", "")
     assert "deprecated" not in shown.stdout
 
 

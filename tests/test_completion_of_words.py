@@ -124,6 +124,7 @@ def test_bash_is_told_what_follows_the_last_of_its_breaks(suggested, monkeypatch
     assert suggested("addp-bench run --weights=per", _Bash)[0] == "perception_stats"
     assert suggested("addp-bench run --weights perception_stats:gro", _Bash) == ["groups="]
     assert suggested("addp-bench run --weights uniform:scaling=l", _Bash) == ["loss"]
+    assert suggested('addp-bench run --weights "uniform:scaling=l', _Bash) == ["uniform:scaling=loss"]
     monkeypatch.setenv("COMP_WORDBREAKS", " =")  # as who took the colon out
     assert suggested("addp-bench run --weights perception_stats:gro", _Bash) == ["perception_stats:groups="]
     monkeypatch.setenv("COMP_WORDBREAKS", " ")
@@ -179,6 +180,7 @@ def test_nothing_heavy_is_imported(home):
 STARTS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], "source {script}"),
     "zsh": (["zsh", "-f", "-i"], "autoload -Uz compinit; compinit -u -D; source {script}"),
+    "zsh, autoloaded": (["zsh", "-f", "-i"], "fpath+={folder}; autoload -Uz compinit; compinit -u -D"),
     "fish": (["fish", "--no-config", "-i"], "source {script}"),
 }
 TYPED = {
@@ -195,8 +197,9 @@ TYPED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", STARTS)
 def test_a_real_shell_completes_what_is_typed(shell, home, tmp_path):
-    if not shutil.which(shell):
-        pytest.skip(f"there is no {shell} here")
+    start, source = STARTS[shell]
+    if not shutil.which(start[0]):
+        pytest.skip(f"there is no {start[0]} here")
     program = tmp_path / "bin" / "addp-bench"
     program.parent.mkdir()
     program.write_text(
@@ -204,10 +207,9 @@ def test_a_real_shell_completes_what_is_typed(shell, home, tmp_path):
         "printf 'GOT'; printf ' <%s>' \"$@\"; printf ' END\\n'\n"
     )
     program.chmod(0o755)
-    script = tmp_path / "script"
-    command = [sys.executable, "-m", "addp_bench", "completion", shell]
+    script = tmp_path / "_addp-bench"  # the name that zsh looks for
+    command = [sys.executable, "-m", "addp_bench", "completion", start[0]]
     script.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    start, source = STARTS[shell]
     environment = {
         **os.environ,
         "PATH": f"{program.parent}:{os.environ['PATH']}",
@@ -216,7 +218,7 @@ def test_a_real_shell_completes_what_is_typed(shell, home, tmp_path):
         "TERM": "xterm",
     }
     with Terminal(start, environment) as terminal:
-        terminal.send(f"{source.format(script=script)}\r")
+        terminal.send(f"{source.format(script=script, folder=tmp_path)}\r")
         terminal.send("addp-bench ready\r")
         terminal.until("<ready> END")
         for typed, expected in TYPED.items():
@@ -224,6 +226,10 @@ def test_a_real_shell_completes_what_is_typed(shell, home, tmp_path):
             time.sleep(0.2)  # fish takes what is typed during a completion for something else
             terminal.send("\r")
             assert terminal.got() == expected, typed
+        terminal.send('addp-bench run --weights "uniform:scaling=l\t')
+        time.sleep(0.2)
+        terminal.send("\r")
+        assert terminal.got() == "<run> <--weights> <uniform:scaling=loss>"
         # a space follows what is whole, and nothing what is not
         for typed, expected in (("list weig\tx", "<list> <weights> <x>"), ("show weights min_snr:ga\t5", "")):
             terminal.send(f"addp-bench {typed}")

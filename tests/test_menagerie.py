@@ -288,6 +288,12 @@ def test_a_file_that_imports_its_neighbour_is_told_to_become_a_package(tmp_path,
         assert "--no-plugin" not in said
 
 
+def test_a_file_that_is_installed_as_well_is_told_to_come_once(site, alone):
+    lay(site, Way("both", GOOD, "", ""))
+    (said,) = load([site / "zoo_both.py"]).failures.values()
+    assert "is taken by zoo-both 1.0, which is the same file installed; leave out --plugin." in said
+
+
 @pytest.mark.parametrize("name, said", [("notes.txt", "must end in .py"), ("folder", "is a folder")])
 def test_what_is_no_python_file_is_refused(tmp_path, shell, name, said):
     (tmp_path / "notes.txt").write_text("")

@@ -36,7 +36,7 @@ _ZSH = """\
 #compdef addp-bench
 # zsh completion of addp-bench. Keep it in a folder of $fpath, before compinit is called:
 #   addp-bench completion zsh > ~/.zfunc/_addp-bench
-_addp_bench_completion() {
+_addp-bench() {
     local kind word help
     local -a whole part
     while IFS=$'\\t' read -r kind word help; do
@@ -50,10 +50,10 @@ _addp_bench_completion() {
     (( $#whole )) && _describe -V 'addp-bench' whole
     (( $#part )) && _describe -V 'addp-bench' part -S ''
 }
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-    _addp_bench_completion "$@"
+if [[ $funcstack[1] == _addp-bench ]]; then
+    _addp-bench "$@"
 else
-    compdef _addp_bench_completion addp-bench
+    compdef _addp-bench addp-bench
 fi
 """
 _FISH = """\
@@ -102,12 +102,15 @@ class _Bash(_Words):
     source_template = _BASH
 
     def complete(self) -> str:
-        """For bash a word begins anew after each of COMP_WORDBREAKS, `:` and `=` among them: it is told the rest."""
+        """For bash a word begins anew after each of COMP_WORDBREAKS, `:` and `=` among them, unless it is quoted."""
         args, incomplete = self.get_completion_args()
-        breaks = "".join(c for c in os.environ.get("COMP_WORDBREAKS", ":=") if c in ":=")
+        quoted = re.search(r"""\s(['"])(?:(?!\1).)*$""", os.environ.get("COMP_LINE", ""))
+        breaks = "" if quoted else "".join(c for c in os.environ.get("COMP_WORDBREAKS", ":=") if c in ":=")
         known = max((incomplete.rfind(c) for c in breaks), default=-1) + 1
-        items = self.get_completions(args, incomplete)
-        told = (CompletionItem(_escaped(item.value[known:]), item.type) for item in items)
+        told = []
+        for item in self.get_completions(args, incomplete):
+            rest = item.value[known:]
+            told.append(CompletionItem(rest if quoted else _escaped(rest), item.type))
         return "\n".join(self.format_completion(item) for item in told)
 
 

@@ -84,6 +84,7 @@ LAYERS = (
         "page",
         "exports",
         "gates",
+        "scaffold",
     ),
     ("cli", "__main__"),
 )

@@ -56,11 +56,12 @@ COMMANDS = {
         "list": Listed("addp_bench.cli.looking:list_", "What there is to choose from."),
         "show": Listed("addp_bench.cli.looking:show", "A plugin in full: its words, options and origin."),
         "data": Listed("addp_bench.cli.data:data", "Datasets: their terms, where yours lie, whether they are whole."),
-        "completion": Listed("addp_bench.cli.completing:completion", "Let bash, zsh or fish complete your words."),
+        "new": Listed("addp_bench.cli.beginning:new", "A plugin to start from: a package that installs and runs."),
         "check": Listed(
             "addp_bench.cli.checking:check",
             "Hold a plugin against its contract, data and models against their promises.",
         ),
+        "completion": Listed("addp_bench.cli.completing:completion", "Let bash, zsh or fish complete your words."),
     },
 }
 _TABLE = {name: listed for section in COMMANDS.values() for name, listed in section.items()}

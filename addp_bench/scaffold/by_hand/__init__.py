@@ -1,0 +1,1 @@
+"""Of every worked example its numbers, worked by hand: the tests that `addp-bench new` writes beside it."""

@@ -137,9 +137,7 @@ def test_a_single_file_loads_with_plugin_and_keeps_its_contract(shell, tmp_path,
     mine = [entry for entry in loaded.registry.entries() if entry.origin == str(tmp_path / "idea.py")]
     assert [(entry.kind, entry.name) for entry in mine] == [(one, "idea") for one in scaffold.registers(kind)]
     for entry in mine:
-        found = list(checks.check(loaded.registry, entry.kind, Choice("idea")))
-        assert found
-        assert [promise for promise, problem in found if problem] == []
+        checks.require(loaded.registry, entry.kind, Choice("idea"))
         assert entry.words
         assert [option.name for option in entry.options if not option.words or option.annotation is None] == []
 

@@ -74,7 +74,6 @@ def test_from_an_idea_to_a_row(shell, tmp_path, monkeypatch, kind):
     (plugin,) = (p for p in json.loads(said["list"])["plugins"] if p["name"] == "idea")
     assert plugin["origin"] == "addp-bench-idea 0.1.0"
     assert plugin["summary"]
-    assert "FAILED" not in said["check"]
     _see_the_row(kind, said.get("leaderboard"), elsewhere)
 
 

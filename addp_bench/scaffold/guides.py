@@ -101,8 +101,7 @@ addp-bench show weights my_idea --plot weights.png
         note="""\
 A corruption acts where an augmentation asks for it, hence `--aug linear`. Several are joined: `location+my_idea`.""",
     ),
-    # a record without a transform has no field that a reference could name
-    "transform": Guide("no transform", "--task ris --transform none --transform my_idea"),
+    "transform": _axis("transform", "photometric"),
     "exposure": _axis("exposure", "none"),
     "target": _axis("target", "x0"),
     "noise": _axis(

@@ -224,6 +224,18 @@ def test_a_name_whose_package_is_installed_is_refused(shell, tmp_path, monkeypat
     assert not (tmp_path / "addp-bench-idea").exists()
 
 
+def test_a_disk_that_is_full_half_way_is_said_and_nothing_is_left(shell, tmp_path):
+    shell("list", "agent")  # the catalogue
+    code = (
+        "import resource\nfrom addp_bench.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\nmain(['new', 'aug', 'idea'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "addp-bench-idea cannot be written (File too large); name another --out" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 # ------------------------------------------------------------------------------------------------ how quick it is
 
 _HEAVY = ("torch", "diffusers", "transformers", "matplotlib", "cv2", "numpy", "scipy", "pydantic", "mmengine")

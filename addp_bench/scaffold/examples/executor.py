@@ -39,7 +39,7 @@ class MyIdea:
         for job in jobs:
             outcome = attempt(job, failed)
             for _ in range(self.again):
-                if outcome.error is None or not outcome.begun:  # not begun: what it needs has failed for good
+                if outcome.error is None:
                     break
                 outcome = attempt(job, failed)
             if outcome.error is not None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 import pytest
 import torch
+from docs_pages import PAGES, ROOT, Saved, blocks, steps, without_blocks
+from docs_pages import commands as commands_of
 
 from addp_bench import specfile
 from addp_bench.cli import commands
@@ -22,27 +24,15 @@ from addp_bench.schedule import TableNoise, from_betas, scaled_linear
 from addp_bench.spec import KINDS, Choice
 from addp_bench.timesteps import group_mass
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = "band.py"  # the worked example of docs/plugins.md
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def blocks(text: str, *languages: str) -> list[str]:
-    """The contents of fenced blocks in these languages ("" for none)."""
-    return [body for language, body in _FENCE.findall(text) if language in languages]
-
-
 def command_lines(text: str) -> list[list[str]]:
     """The words after `addp-bench` of every such line in fenced blocks; continued lines are one."""
-    lines = [
-        line for body in blocks(text, "", "sh", "bash", "console") for line in body.replace("\\\n", " ").split("\n")
-    ]
-    words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if "addp-bench " in line]
-    return [w[1:] for w in words if w and w[0] == "addp-bench"]
+    return [command.arguments for command in commands_of("a page", text) if command.arguments is not None]
 
 
 def parsed(words: list[str]) -> click.Context:
@@ -55,12 +45,12 @@ def parsed(words: list[str]) -> click.Context:
 
 def said_of_code(text: str) -> Iterator[str]:
     """Inline code outside of fenced blocks."""
-    return iter(_CODE.findall(_FENCE.sub("", text)))
+    return iter(_CODE.findall(without_blocks(text)))
 
 
 def anchors(page: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", without_blocks(page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
@@ -75,17 +65,20 @@ def page_text(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory) -> Path:
-    """The worked example as a reader would save it."""
-    file = tmp_path_factory.mktemp("plugins") / EXAMPLE
-    file.write_text(next(body for body in blocks(page_text("plugins.md"), "python") if "addp_bench_register" in body))
-    return file
+def examples(tmp_path_factory) -> dict[str, Path]:
+    """The plugins of the pages as a reader would save them, by file name."""
+    folder = tmp_path_factory.mktemp("plugins")
+    for page in PAGES:
+        for step in steps(page.name, page.read_text()):
+            if isinstance(step, Saved) and step.name.endswith(".py"):
+                (folder / step.name).write_text(step.content)
+    return {file.name: file for file in sorted(folder.iterdir())}
 
 
 @pytest.fixture(scope="module")
-def registry(example) -> Registry:
-    """Everything there is to choose from, the example included."""
-    loaded = load([example])
+def registry(examples) -> Registry:
+    """Everything there is to choose from, the examples included."""
+    loaded = load(list(examples.values()))
     assert not loaded.failures
     return loaded.registry
 
@@ -141,7 +134,7 @@ def test_pages_hold_commands_and_a_wrong_one_is_noticed(registry):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_relative_link_leads_somewhere(page):
-    for target in _LINK.findall(_FENCE.sub("", page.read_text())):
+    for target in _LINK.findall(without_blocks(page.read_text())):
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")
@@ -200,6 +193,25 @@ def test_a_quoted_table_is_what_its_command_prints(page, shell, monkeypatch):
         assert quoted == columns_of(grid(printed), quoted[0]), command
 
 
+_PRINTED = re.compile(r"^<!-- printed by: addp-bench (.*?) -->\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_quoted_lines_are_among_those_that_the_command_prints(page, shell, monkeypatch):
+    """Before a block, `<!-- printed by: addp-bench ... -->`: its lines stand in the output one below the other."""
+    monkeypatch.chdir(ROOT)
+    for command, written in _PRINTED.findall(page.read_text()):
+        monkeypatch.setenv("COLUMNS", "100")
+        code, printed, said = shell(*shlex.split(command))
+        assert code == 0, said
+        assert bare(written) in bare(printed), command
+
+
+def bare(text: str) -> str:
+    """Without what cannot be seen at the ends of lines."""
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
 def test_the_first_tables_are_quoted_and_a_changed_digit_is_noticed():
     tables = _QUOTED.findall((ROOT / "README.md").read_text())
     assert [command.split()[2] for command, _ in tables] == ["benchmarks/records/quick", "benchmarks/records/standard"]
@@ -228,8 +240,8 @@ def test_requests_in_yaml_are_read(tmp_path):
             assert (request.trained_on, request.axes["dataset"]) == ("tabletop:shuffled=words", ["tabletop"])
 
 
-def test_the_example_of_a_plugin_loads_and_draws(registry, example):
-    assert registry.get("weights", "band").origin == str(example)
+def test_the_example_of_a_plugin_loads_and_draws(registry, examples):
+    assert registry.get("weights", "band").origin == str(examples[EXAMPLE])
     noise, target = TableNoise(from_betas(scaled_linear())), registry.build("target", "epsilon")
     draws = registry.build("weights", "band:first=600:last=799:rest=0.2").bind(noise, target, None)
     assert group_mass(draws.probabilities) == pytest.approx([0.025] * 6 + [0.4, 0.4] + [0.025] * 2)

@@ -7,8 +7,10 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import labelled_miniature as make
 import numpy as np
 import pytest
+from labelled_miniature import CLASSES, WNIDS, picture
 from PIL import Image
 
 from addp_bench import checks
@@ -19,30 +21,11 @@ from addp_bench.tasks import cifar10, labelled
 from addp_bench.tasks.cifar10 import Cifar10
 from addp_bench.tasks.tiny_imagenet import TinyImageNet
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-def record(label, picture):
-    """A record as published: the class, then red, green and blue, row by row. picture (32, 32, 3) uint8."""
-    return bytes([label]) + b"".join(picture[..., channel].tobytes() for channel in range(3))
-
-
-def picture(number):
-    return np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-
 
 @pytest.fixture
 def cifar(tmp_path) -> Path:
     """cifar-10-batches-bin with eight photographs in each batch."""
-    folder = tmp_path / "cifar-10-batches-bin"
-    folder.mkdir()
-    (folder / "batches.meta.txt").write_text("\n".join(CLASSES) + "\n\n")
-    (folder / "readme.html").write_text("<html/>")
-    for k in range(6):
-        name = f"data_batch_{k + 1}.bin" if k < 5 else "test_batch.bin"
-        rows = [record((k + i) % 10, picture(8 * k + i)) for i in range(8)]
-        (folder / name).write_bytes(b"".join(rows))
-    return folder
+    return make.cifar10(tmp_path / "cifar-10-batches-bin")
 
 
 def packed(folder: Path, file: Path, inside: str = "cifar-10-batches-bin") -> Path:
@@ -157,32 +140,10 @@ def test_a_damaged_or_hostile_archive_is_refused(cifar, tmp_path):
 
 # ------------------------------------------------------------------------------------------- tiny-imagenet
 
-WNIDS = ("n02124075", "n01443537", "n04067472")  # in an order of their own, as published
-WORDS = {"n01443537": "goldfish, Carassius auratus", "n02124075": "crane", "n04067472": "crane, derrick"}
-
 
 @pytest.fixture
 def tiny(tmp_path) -> Path:
-    root = tmp_path / "tiny-imagenet-200"
-    (root / "val" / "images").mkdir(parents=True)
-    (root / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
-    others = "n00000001\tentity\n"
-    (root / "words.txt").write_text(others + "".join(f"{wnid}\t{words}\n" for wnid, words in WORDS.items()))
-    for wnid in WNIDS:
-        folder = root / "train" / wnid / "images"
-        folder.mkdir(parents=True)
-        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("")
-        for i in range(11):
-            shade = 20 * i
-            Image.new("L" if i == 3 else "RGB", (64, 64), shade if i == 3 else (shade, 0, 0)).save(
-                folder / f"{wnid}_{i}.JPEG"
-            )
-    lines = []
-    for i, wnid in enumerate((WNIDS[2], WNIDS[0], WNIDS[1])):
-        Image.new("RGB", (64, 64), (0, 80 * i, 0)).save(root / "val" / "images" / f"val_{i}.JPEG")
-        lines.append(f"val_{i}.JPEG\t{wnid}\t0\t32\t44\t62\n")
-    (root / "val" / "val_annotations.txt").write_text("".join(lines))
-    return root
+    return make.tiny_imagenet(tmp_path / "tiny-imagenet-200")
 
 
 def test_a_class_is_the_rank_of_its_id_in_sorted_order_in_both_splits(tiny):

@@ -19,6 +19,7 @@ version = release = __version__
 extensions = ["myst_parser", "site_navigation", "site_reference"]
 exclude_patterns = ["_ext"]
 myst_heading_anchors = 4  # links name headings as GitHub does
+smartquotes = False  # they would make one dash of two, as options begin with
 highlight_language = "text"  # of blocks that name none: commands
 
 html_theme = "furo"

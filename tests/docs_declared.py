@@ -29,11 +29,12 @@ def cell(name: str) -> Filled:
 FILLED: Mapping[str | tuple[str, str], Filled] = {
     "CELL": cell("ris uniform none 0"),
     "3f8a": cell("ris uniform none 0"),
-    "91c2": cell("ris uniform linear 0"),
-    "77e0": cell("ris perception_stats linear 0"),
+    "91c2": cell("ris uniform none 1"),
+    "77e0": cell("ris uniform none 2"),
     "4b7c": cell("ris uniform none 0"),
     "ca28": cell("ris perception_stats linear 0"),
     "1a2b3c": cell("classification"),
+    "BOXES": cell("detection"),
     ("timesteps.md", "CELL"): cell("ris perception_stats none 0"),
     "NEWEST": newest,
     ("first-run.md", "CELL"): newest,
@@ -51,9 +52,13 @@ BEGIN: Mapping[str, Sequence[str]] = {
     "first-run.md": (),
     "first-plugin.md": ("run --task ris --limit 4",),
     "first-grid.md": ("run --task ris --limit 4",),
-    "first-gate.md": ("run --task ris --limit 4",),
+    "first-gate.md": ("run --task ris --limit 4", "run --task ris --limit 4 --weights late --plugin late.py"),
+    "plugins.md": (),
     "stable-diffusion.md": (),
 }
+
+# pages that need the files of another
+FILES: Mapping[str, str] = {"first-gate.md": "first-plugin.md"}
 
 # numbers after these options are made no larger than this; `0..2` becomes `0..1`
 SMALLER: Mapping[str, str] = {
@@ -83,6 +88,15 @@ EDITS = (
     Edit("encodings.md", "transparent_learned+", "transparent_learned:samples=8:steps=2+", "400 steps of learning"),
     Edit("metrics.md", "boundary_f", "oiou", "acme.py has no such metric here"),
     Edit("metrics.md", "acme_task.all", "ris.all", "acme.py has no such task here"),
+    Edit("interchange.md", "export coco 3f8a", "export coco BOXES", "a cell whose answers are boxes"),
+    Edit("other-protocol.md", "t=449", "t=499", "of two steps"),
+    Edit("sampling.md", "t=449", "t=499", "of two steps"),
+    Edit(
+        "protocols.md",
+        "SD --protocol marigold",
+        "SD --protocol marigold --ensemble 2 --limit 1",
+        "aligning ten answers is slow",
+    ),
     Edit("results.md", "compare CELL CELL", "compare 4b7c ca28", "two different cells"),
     Edit("results.md", "train_steps=1000", "train_steps=2", "two steps are trained here"),
     Edit("results.md", " --track trackio", "", "trackio is no requirement of the tests"),

@@ -43,6 +43,7 @@ SMALL = {
 }
 CELLS = (
     "run --task ris --weights uniform --weights perception_stats --aug none --aug linear --target x0 --seeds 0..1",
+    "run --task ris --weights uniform --aug none --target x0 --seed 2",
     "run --task depth --task semantic --task detection --task classification --task probe",
 )
 

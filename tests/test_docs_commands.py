@@ -115,7 +115,7 @@ def taken(step: Step, world: World, shell: Shell) -> str:
     expected = declared.ENDS.get((step.page, step.text), {step.code})
     if code in expected:
         return ""
-    return f"ran as: {' '.join(words[:-1])}\nexit code {code}, where {expected} was promised\n{said}"
+    return f"ran as: {' '.join(words[:-1])}\nexit code {code}, where {expected} was promised\n{printed[-2000:]}{said[-2000:]}"
 
 
 @pytest.mark.slow
@@ -132,12 +132,20 @@ def test_every_command_of_a_page_runs(page, world, runs, shell, tmp_path, monkey
     (tmp_path / "baselines").symlink_to(ROOT / "baselines")
     wrong = []
     monkeypatch.chdir(tmp_path)
+    for step in steps_of(declared.FILES.get(page.name)):
+        if isinstance(step, Saved):
+            taken(step, world, shell)
     for line in declared.BEGIN.get(page.name, ()):
         assert shell(*line.split())[0] == 0
-    for step in steps(page.name, page.read_text()):
+    for step in steps_of(page.name):
         if why := taken(step, world, shell):
             wrong.append(f"{step}\n{why}")
     assert not wrong, "\n\n".join([f"{len(wrong)} commands do not run; tests/docs_declared.py fills in", *wrong])
+
+
+def steps_of(page: str | None) -> list[Step]:
+    """The steps of a page by its name; none of None."""
+    return [step for file in PAGES if file.name == page for step in steps(file.name, file.read_text())]
 
 
 def prepare(command: Command) -> None:
@@ -146,3 +154,74 @@ def prepare(command: Command) -> None:
         who = ("-c", "user.name=reader", "-c", "user.email=reader@example.org")
         for line in ("init -q .", "add baseline.zip", "commit -q -m x", "update-ref refs/remotes/origin/main HEAD"):
             subprocess.run(["git", *who, *line.split()], check=True, capture_output=True)
+
+
+# ------------------------------------------------------------------------------------------------ nothing is stale
+
+
+EVERY = [step for page in PAGES for step in steps_of(page.name) if not isinstance(step, Saved)]
+
+
+@pytest.mark.parametrize("begins", declared.NOT_RUN)
+def test_what_is_said_not_to_run_stands_on_a_page(begins):
+    assert any(step.text.startswith(begins) for step in EVERY)
+
+
+@pytest.mark.parametrize("edit", declared.EDITS, ids=lambda edit: f"{edit.page}: {edit.old}")
+def test_an_edit_changes_a_command_of_its_page(edit):
+    assert any(edit.old in step.text for step in EVERY if step.page == edit.page)
+
+
+@pytest.mark.parametrize("key", declared.FILLED, ids=str)
+def test_what_is_filled_in_stands_on_a_page(key):
+    page, word = key if isinstance(key, tuple) else (None, key)
+    assert any(word in edited(step) for step in EVERY if page in (None, step.page))
+
+
+@pytest.mark.parametrize("key", declared.ENDS, ids=str)
+def test_a_command_that_may_end_otherwise_stands_on_its_page(key):
+    assert any((step.page, step.text) == key for step in EVERY)
+
+
+def test_pages_that_begin_otherwise_exist():
+    assert {*declared.BEGIN, *declared.FILES, *declared.FILES.values()} <= {page.name for page in PAGES}
+
+
+def test_every_line_of_a_shell_block_is_a_command_that_is_run_or_listed():
+    """What is no command belongs into a block that says its language: ```text."""
+    known = ("addp-bench", *declared.PROGRAMS)
+    strange = [str(s) for s in EVERY if isinstance(s, Command) and s.words[0] not in known and not why_not(s)]
+    assert not strange, f"neither run nor listed in tests/docs_declared.py with a reason: {strange}"
+
+
+def test_a_command_of_ours_is_never_left_out():
+    assert not any(text.startswith("addp-bench") for text in declared.NOT_RUN)
+
+
+def test_a_page_is_read_as_its_reader_does():
+    page = (
+        "Save it as `mine.py`:\n\n```python\ndef addp_bench_register(): ...\n```\n\n"
+        "```\n# a word\naddp-bench run --task ris \\\n  --limit 3 && addp-bench list  # exit code 4\n```\n"
+        "```text\naddp-bench no\n```\n```yml\n  - run: addp-bench gate || true\n```\n"
+    )
+    saved, run, listed, gate = steps("p.md", page)
+    assert saved == Saved("mine.py", "def addp_bench_register(): ...\n")
+    assert (run.line, run.text, run.code) == (9, "addp-bench run --task ris --limit 3", 4)
+    assert (listed.arguments, listed.code) == (["list"], 4)
+    assert gate.text == "addp-bench gate"
+
+
+def test_numbers_are_made_smaller_and_never_larger():
+    words = ["run", "--limit", "200", "--steps", "1", "--seeds", "0..4", "--seeds", "3", "--lr", "200"]
+    assert _smaller(words) == ["run", "--limit", "4", "--steps", "1", "--seeds", "0..1", "--seeds", "3", "--lr", "200"]
+
+
+@pytest.mark.slow
+def test_a_command_that_fails_is_told_with_its_page_and_line(world, runs, shell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = Command("p.md", 7, "addp-bench leaderboard --task nothing --runs none")
+    told = taken(wrong, world, shell)
+    assert "exit code" in told
+    assert str(wrong) == "p.md:7: addp-bench leaderboard --task nothing --runs none"
+    assert taken(Command("p.md", 8, "addp-bench list task"), world, shell) == ""
+    assert "promised" in taken(Command("p.md", 8, "addp-bench list task", code=1), world, shell)

@@ -11,12 +11,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from site_contracts import contracts, hooks
 from site_words import code, escaped, fenced, flat, page, paragraphs, table
-from sphinx.application import Sphinx
 
 import addp_bench
 from addp_bench import errors, hookspecs, protocols, specfile
@@ -25,6 +24,9 @@ from addp_bench.cli import COMMANDS, commands, leaving, variables
 from addp_bench.cli import protocols as protocol_words
 from addp_bench.loading import load
 from addp_bench.spec import KINDS
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 Pages = dict[str, str]  # path below reference/, without its ending -> Markdown
 
@@ -217,15 +219,19 @@ def records_page(folder: Path) -> str:
     return page("# Fields of a record", head, table(["field", "type", "such as"], rows))
 
 
-# mappings whose keys are names that people chose, so that one line speaks of all of them
-_NAMED = ("options", "settings", "metrics", "slices", "versions", "plugins", "stages", "specs", "code", "asks")
+# mappings whose keys are names that people chose, or digests: one line speaks of all of them
+_NAMED = re.compile(
+    r"(^|[.\]])(options|settings|metrics|slices|slices\.\*|versions|plugins|code|asks|given|defaulted|by_sample"
+    r"|provenance\.(spec|seconds|attempts|cell)|deviates)$"
+)
+# what the fields of `result` say as well
+_WHOLE = ("provenance.spec", "provenance.cell", "provenance.options.*")
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and place not in _WHOLE:
         for name, part in value.items():
-            named = place.rpartition(".")[2].removesuffix("[]") in _NAMED
-            yield from _leaves(part, f"{place}.{'*' if named else name}".lstrip("."))
+            yield from _leaves(part, f"{place}.{'*' if _NAMED.search(place) else name}".lstrip("."))
     elif isinstance(value, list) and value:
         yield from _leaves(value[0], f"{place}[]")
     else:

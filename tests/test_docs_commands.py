@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -60,9 +61,9 @@ def filled(command: Command, world: World) -> list[str]:
 
 
 def _word(word: str, page: str, world: World) -> str:
-    if (met := _PATH.match(word)) and met[1] not in ("predictions",):
+    if met := _PATH.search(word):
         place = world.model() if met[1] == "instruct_pix2pix" else world.dataset(met[1])
-        return f"{met[1]}:path={place}{word[met.end() :]}"
+        return f"{word[: met.start()]}{met[1]}:path={place}{word[met.end() :]}"
     for key, fill in declared.FILLED.items():
         where, name = key if isinstance(key, tuple) else (page, key)
         own = (page, name) in declared.FILLED
@@ -105,6 +106,9 @@ def taken(step: Step, world: World, shell: Shell) -> str:
         return finished.stderr if finished.returncode else ""
     prepare(step)
     words = filled(step, world)
+    if words[0] == "cd":
+        os.chdir(words[1])
+        return ""
     if words[0] != "addp-bench":
         finished = subprocess.run(edited(step), shell=True, capture_output=True, text=True)
         return finished.stderr if finished.returncode else ""
@@ -115,7 +119,8 @@ def taken(step: Step, world: World, shell: Shell) -> str:
     expected = declared.ENDS.get((step.page, step.text), {step.code})
     if code in expected:
         return ""
-    return f"ran as: {' '.join(words[:-1])}\nexit code {code}, where {expected} was promised\n{printed[-2000:]}{said[-2000:]}"
+    ended = f"exit code {code}, where {expected} was promised"
+    return f"ran as: {' '.join(words[:-1])}\n{ended}\n{printed[-2000:]}{said[-2000:]}"
 
 
 @pytest.mark.slow
@@ -140,7 +145,9 @@ def test_every_command_of_a_page_runs(page, world, runs, shell, tmp_path, monkey
     for step in steps_of(page.name):
         if why := taken(step, world, shell):
             wrong.append(f"{step}\n{why}")
-    assert not wrong, "\n\n".join([f"{len(wrong)} commands do not run; tests/docs_declared.py fills in", *wrong])
+    assert not wrong, "\n\n".join(
+        [f"{len(wrong)} do not run (tests/docs_declared.py says what stands for what):", *wrong]
+    )
 
 
 def steps_of(page: str | None) -> list[Step]:
@@ -189,7 +196,7 @@ def test_pages_that_begin_otherwise_exist():
 
 def test_every_line_of_a_shell_block_is_a_command_that_is_run_or_listed():
     """What is no command belongs into a block that says its language: ```text."""
-    known = ("addp-bench", *declared.PROGRAMS)
+    known = ("addp-bench", "cd", *declared.PROGRAMS)
     strange = [str(s) for s in EVERY if isinstance(s, Command) and s.words[0] not in known and not why_not(s)]
     assert not strange, f"neither run nor listed in tests/docs_declared.py with a reason: {strange}"
 
@@ -209,6 +216,18 @@ def test_a_page_is_read_as_its_reader_does():
     assert (run.line, run.text, run.code) == (9, "addp-bench run --task ris --limit 3", 4)
     assert (listed.arguments, listed.code) == (["list"], 4)
     assert gate.text == "addp-bench gate"
+
+
+def test_data_models_and_cells_are_filled_in(tmp_path):
+    world = World(tmp_path)
+    world.cells = {"ris uniform none 0": "aaa", "ris uniform none 1": "bbb", "ris uniform none 2": "ccc"}
+    text = "addp-bench check plugin dataset=pairs:path=X:y=1 3f8a,91c2 x3f8a CELL/record.json"
+    words = filled(Command("interchange.md", 1, text), world)
+    assert words[3] == f"dataset=pairs:path={tmp_path / 'data/pairs'}:y=1"
+    assert words[4:] == ["aaa,bbb", "x3f8a", "aaa/record.json"]
+    assert len(list((tmp_path / "data/pairs").glob("*.jpg"))) == 80
+    with pytest.raises(KeyError):
+        filled(Command("p.md", 1, "addp-bench run --dataset unheard:path=DIR"), world)
 
 
 def test_numbers_are_made_smaller_and_never_larger():

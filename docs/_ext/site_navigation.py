@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 GENERATED = {"Reference": ["reference/index"]}  # pages of a part that are written when the site is built
 
 _PART = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
+_INTERVAL = re.compile(r"\[([-+]?[\d.]+), ([-+]?[\d.]+)\]")
 _PAGE = re.compile(r"\]\(([\w./-]+)\.md\)")
 
 
@@ -64,7 +65,16 @@ def _linked(app: Sphinx, document: nodes.document) -> None:
         link.replace_self(words)
 
 
+def _whole(app: Sphinx, document: nodes.document) -> None:
+    """Intervals in tables are not broken over lines."""
+    for entry in document.findall(nodes.entry):
+        for text in list(entry.findall(nodes.Text)):
+            if (kept := _INTERVAL.sub(r"[\1," "\u00a0" r"\2]", text)) != text:
+                text.parent.replace(text, nodes.Text(kept))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", _read)
+    app.connect("doctree-read", _whole)
     app.connect("doctree-read", _linked, priority=100)  # before Sphinx collects what is to be downloaded
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -91,7 +91,10 @@ def plugin_part(plugin: Plugin) -> str:
     if plugin.citation:
         facts.append(["source", flat(plugin.citation)])
     facts += [[escaped(k), flat(_said(v))] for k, v in plugin.about.items() if v]
-    return page(f"## {plugin.name}", paragraphs(plugin.words), options, table(["", ""], facts)).rstrip()
+    # what is said of options stands in their table
+    told = tuple(f"{o['name']}: " for o in plugin.options)
+    words = [part for part in plugin.words.split("\n\n") if not (told and part.startswith(told))]
+    return page(f"## {plugin.name}", paragraphs("\n\n".join(words)), options, table(["", ""], facts)).rstrip()
 
 
 def protocol_page(catalogue: Catalogue) -> str:

@@ -73,7 +73,7 @@ SMALLER: Mapping[str, str] = {
 
 
 class Edit(NamedTuple):
-    """In commands of a page that hold `old`, `new` stands in its place; why."""
+    """In commands of a page ("" for all) that hold `old`, `new` stands in its place; why."""
 
     page: str
     old: str
@@ -83,8 +83,8 @@ class Edit(NamedTuple):
 
 EDITS = (
     Edit("README.md", "--reference train_steps=1000", "--reference train_steps=2", "two steps are trained here"),
-    Edit("README.md", "run benchmarks/headline/", "run --seeds 0 benchmarks/headline/", "one seed"),
-    Edit("README.md", "more_training.yaml", "more_training.yaml --extra-steps 1", "it asks for 1312 steps more"),
+    Edit("", "run benchmarks/headline/", "run --seeds 0 benchmarks/headline/", "one seed"),
+    Edit("", "more_training.yaml", "more_training.yaml --extra-steps 1", "it asks for 1312 steps more"),
     Edit("encodings.md", "transparent_learned+", "transparent_learned:samples=8:steps=2+", "400 steps of learning"),
     Edit("metrics.md", "boundary_f", "oiou", "acme.py has no such metric here"),
     Edit("metrics.md", "acme_task.all", "ris.all", "acme.py has no such task here"),

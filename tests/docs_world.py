@@ -71,7 +71,7 @@ class World:
         return place
 
     def dataset(self, name: str) -> Path:
-        """The miniature of a real dataset. Raises KeyError for one that has none."""
+        """The miniature of a real dataset. Raises LookupError for one that has none."""
         if name in REFCOCO:
             return self.made("refer", refcoco_miniature.build)
         makers: dict[str, Callable[[Path], object]] = {
@@ -82,6 +82,8 @@ class World:
             "tiny_imagenet": labelled_miniature.tiny_imagenet,
             "pairs": _pairs,
         }
+        if name not in makers:
+            raise LookupError(f"dataset {name} has no miniature: give it one in tests/docs_world.py")
         return self.made(f"data/{name}", makers[name])
 
     def model(self) -> Path:

@@ -98,7 +98,11 @@ EDITS = (
         "aligning ten answers is slow",
     ),
     Edit("results.md", "compare CELL CELL", "compare 4b7c ca28", "two different cells"),
-    Edit("results.md", "train_steps=1000", "train_steps=2", "two steps are trained here"),
+    Edit(
+        "results.md", "x0,train_steps=1000", "x0,train_steps=2,task=ris", "two steps are trained here, for every task"
+    ),
+    Edit("results.md", "weights.scaling=loss", "weights.scaling=prob", "no loss was scaled here"),
+    Edit("results.md", "--where budget=standard", "--where budget=custom", "no budget is this small"),
     Edit("results.md", " --track trackio", "", "trackio is no requirement of the tests"),
     Edit("real-data.md", "--device cuda", "--device cpu", "there is no GPU"),
     Edit("real-data.md", "--precision bf16", "--precision fp32", "slow on a processor"),

@@ -101,6 +101,7 @@ EDITS = (
     Edit(
         "results.md", "x0,train_steps=1000", "x0,train_steps=2,task=ris", "two steps are trained here, for every task"
     ),
+    Edit("results.md", "run SPEC.yaml", "run SPEC.yaml --seeds 0", "one seed"),
     Edit("results.md", "weights.scaling=loss", "weights.scaling=prob", "no loss was scaled here"),
     Edit("results.md", "--where budget=standard", "--where budget=custom", "no budget is this small"),
     Edit("results.md", " --track trackio", "", "trackio is no requirement of the tests"),

@@ -65,7 +65,7 @@ SMALLER: Mapping[str, str] = {
     "--limit": "4",
     "--steps": "2",
     "--train-steps": "2",
-    "--batch-size": "2",
+    "--batch-size": "5",
     "--seeds": "0..1",
     "--ensemble": "2",
     "--samples": "2",

@@ -118,6 +118,32 @@ def test_every_command_of_a_page_parses_and_names_plugins_that_exist(page, regis
                     check_choice(registry, kind, text)
 
 
+def inline_commands(text: str) -> list[list[str]]:
+    """The words after `addp-bench` of commands that stand within sentences, over several lines too."""
+    found = re.findall(r"`(addp-bench [^`]+)`", without_blocks(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)))
+    return [shlex.split(" ".join(code.split()))[1:] for code in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_within_a_sentence_parses(page):
+    for words in inline_commands(page.read_text()):
+        try:
+            parsed(words)
+        except (click.exceptions.Exit, click.MissingParameter):  # help, and a command that is only named
+            continue
+        except click.ClickException as refused:
+            pytest.fail(f"addp-bench {shlex.join(words)}: {refused.format_message()}")
+
+
+def test_commands_within_sentences_are_found_and_a_wrong_one_is_noticed():
+    (words,) = inline_commands(
+        "see `addp-bench leaderboard --task\nris --were x` and `list`\n```\naddp-bench no\n```\n"
+    )
+    assert words == ["leaderboard", "--task", "ris", "--were", "x"]
+    with pytest.raises(click.UsageError, match="were"):
+        parsed(words)
+
+
 def test_pages_hold_commands_and_a_wrong_one_is_noticed(registry):
     assert len(command_lines(page_text("timesteps.md"))) > 5
     lines = command_lines(

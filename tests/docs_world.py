@@ -115,9 +115,12 @@ class World:
         for k, id in enumerate(samples.ids):
             file = place / f"{id}{judge.suffix}"
             file.parent.mkdir(parents=True, exist_ok=True)
+            if task == "classification":  # a naive answer has no names of classes
+                file.write_text(json.dumps(dict.fromkeys(samples.vocabulary, False)))
+                continue
             sample = replace(samples[k], hints={"vocabulary": getattr(samples, "vocabulary", ())})
             answer = says.predict(sample, task, np.random.default_rng(0))
-            named = [samples.category_ids] if hasattr(samples, "category_ids") else []
+            named = [samples.category_ids] if task == "detection" else []
             judge.write(answer, file, *named)
 
     def runs(self, make: Callable[[Path], None]) -> Path:

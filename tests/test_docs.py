@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 import pytest
 import torch
-from docs_pages import PAGES, ROOT, Saved, blocks, steps, without_blocks
+from docs_pages import PAGES, ROOT, Command, Saved, blocks, steps, without_blocks
 from docs_pages import commands as commands_of
 
-from addp_bench import specfile
+from addp_bench import scaffold, specfile
 from addp_bench.cli import commands
 from addp_bench.errors import BenchError
 from addp_bench.loading import load
@@ -66,12 +66,14 @@ def page_text(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory) -> dict[str, Path]:
-    """The plugins of the pages as a reader would save them, by file name."""
+    """The plugins of the pages as a reader would save them, or have them written by `new`, by file name."""
     folder = tmp_path_factory.mktemp("plugins")
     for page in PAGES:
         for step in steps(page.name, page.read_text()):
             if isinstance(step, Saved) and step.name.endswith(".py"):
                 (folder / step.name).write_text(step.content)
+            if isinstance(step, Command) and (words := step.arguments or [""])[0] == "new":
+                (folder / f"{words[2]}.py").write_text(scaffold.single_file(words[1], scaffold.name_of(words[2])))
     return {file.name: file for file in sorted(folder.iterdir())}
 
 

@@ -263,7 +263,7 @@ def test_the_page_shows_what_is_printed_and_what_is_written(shell):
     assert len(transcripts) == 2
     for command, printed in transcripts:
         assert shell(*shlex.split(command)) == (0, printed, "")
-    (quoted,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (quoted,) = re.findall(r"^```py\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert scaffold.single_file("weights", "bump").endswith(quoted)
 
 

@@ -58,7 +58,12 @@ BEGIN: Mapping[str, Sequence[str]] = {
 }
 
 # pages that need the files of another
-FILES: Mapping[str, str] = {"first-gate.md": "first-plugin.md"}
+FILES: Mapping[str, str] = {
+    "first-gate.md": "first-plugin.md",
+    "contracts.md": "plugins.md",
+    "loading.md": "plugins.md",
+    "scale.md": "results.md",
+}
 
 # numbers after these options are made no larger than this; `0..2` becomes `0..1`
 SMALLER: Mapping[str, str] = {
@@ -96,6 +101,18 @@ EDITS = (
         "SD --protocol marigold",
         "SD --protocol marigold --ensemble 2 --limit 1",
         "aligning ten answers is slow",
+    ),
+    Edit(
+        "scale.md",
+        "ray:address=auto:cpus=4:gpus=0.5 --runs /shared/runs",
+        "local --seeds 0",
+        "tests/test_executors_clusters.py",
+    ),
+    Edit(
+        "scale.md",
+        "slurm:partition=gpu:gpus=1:cpus=8:minutes=240 --runs /shared/runs",
+        "local --seeds 0",
+        "tests/test_executors_clusters.py",
     ),
     Edit("results.md", "compare CELL CELL", "compare 4b7c ca28", "two different cells"),
     Edit(

@@ -68,7 +68,7 @@ Step: TypeAlias = "Command | Saved | Script"
 
 
 def steps(page: str, text: str) -> Iterator[Step]:
-    """What a page of this name has its reader do, in order. A block in `py` shows a part of a file, and is looked at."""
+    """What a page of this name has its reader do, in order. A block in `py` shows part of a file, to look at."""
     for block in _FENCE.finditer(text):
         language, body = block.groups()
         first = text[: block.start(2)].count("\n") + 1

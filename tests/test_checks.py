@@ -96,7 +96,7 @@ def test_the_page_lists_every_clause_with_its_promise():
 @pytest.mark.slow
 def test_the_page_s_test_of_a_plugin_passes(tmp_path):
     """As a reader would have it: the example of docs/plugins.md beside it, in a folder of their own."""
-    blocks = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = re.compile(r"^```py(?:thon)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
     example = next(b for b in blocks.findall((ROOT / "docs" / "plugins.md").read_text()) if "registry.add" in b)
     (tmp_path / "band.py").write_text(example)
     (test,) = blocks.findall(page())

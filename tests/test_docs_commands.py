@@ -162,7 +162,13 @@ def prepare(command: Command) -> None:
     """What a command finds beside what those before it left."""
     if "git:" in command.text:  # a repository whose main branch holds what is here
         who = ("-c", "user.name=reader", "-c", "user.email=reader@example.org")
-        for line in ("init -q .", "add baseline.zip", "commit -q -m x", "update-ref refs/remotes/origin/main HEAD"):
+        made = (
+            "init -q .",
+            "add baseline.zip",
+            "commit -q --allow-empty -m x",
+            "update-ref refs/remotes/origin/main HEAD",
+        )
+        for line in (*made, "fetch -q . HEAD"):
             subprocess.run(["git", *who, *line.split()], check=True, capture_output=True)
 
 

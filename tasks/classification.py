@@ -135,8 +135,11 @@ class Classification:
         scores = np.mean([prediction.scores for prediction in predictions], axis=0)
         return Presence(first.labels, scores, first.names)
 
-    def write(self, prediction: Presence, path: Path) -> None:
-        """As a JSON object: the name of each class that was asked for, and its score in [0, 1]."""
+    def write(self, prediction: Presence, path: Path, category_ids: Sequence[int] = ()) -> None:
+        """As a JSON object: the name of each class that was asked for, and its score in [0, 1].
+
+        category_ids: of a split whose classes have numbers; a file goes by their names all the same.
+        """
         write_json(path, dict(zip(prediction.names, np.asarray(prediction.scores, np.float64).tolist())))
 
     def read(self, path: Path, sample: Sample) -> Presence:

@@ -63,6 +63,16 @@ def test_only_choices_in_which_rows_differ_get_a_column(runs):
     assert section.same["train lr"] == "0.0001"
 
 
+def test_a_training_without_transforms_is_told_from_one_with(runs):
+    """A record says nothing of transforms that are not there."""
+    cells = [record(runs, BASE), record(runs, BASE + 0.01, transform="flip")]
+    cells.append(record(runs, BASE - 0.1, trained=False, model="random"))
+    section = leaderboard(cells, reference=["transform=none"]).sections[0]
+    assert [row["choices"].get("transform") for row in section.rows] == ["flip", "none", None]
+    assert [row["cells"] for row in section.rows if row["reference"]] == [[cells[0].id]]
+    assert "transform" not in leaderboard(cells[::2]).sections[0].same
+
+
 def test_missing_seeds_are_said(runs):
     cells = [record(runs, scores(), seed=seed) for seed in (0, 1, 2, 4)]
     cells.append(record(runs, scores(), weights="p2", seed=1))

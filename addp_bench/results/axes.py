@@ -24,8 +24,8 @@ def axes_of(rows: Sequence[Row]) -> tuple[dict[str, str], list[str], list[dict[s
         present = [text for text in texts[axis] if text is not None]
         if axis == "model" or _differs(rows, axis, texts[axis]):
             differing.append(axis)
-        elif len(set(present)) == 1 and axis != "task":  # the heading says it
-            same[axis] = present[0]
+        elif len(set(present)) == 1 and axis != "task" and (axis, present[0]) != ("transform", "none"):
+            same[axis] = present[0]  # the heading says the task; no transform is nothing to say
     choices = [{axis: text for axis in differing if (text := texts[axis][k]) is not None} for k in range(len(rows))]
     return same, differing, choices
 

@@ -126,7 +126,7 @@ def _texts(record: Record, name: str) -> list[str]:
 
 
 def _choices(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(kind, choice) of everything chosen; corruptions and transforms one by one."""
+    """(kind, choice) of everything chosen; corruptions and transforms one by one, of a training without any: none."""
     result = record.result
     if "task" not in result["choices"]:
         yield "task", {"name": result["task"], "options": {}}
@@ -136,6 +136,8 @@ def _choices(record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for kind, choice in result["choices"].items():
         for each in choice if isinstance(choice, list) else [choice]:
             yield kind, each
+    if result["training"] and not result["choices"].get("transform"):
+        yield "transform", {"name": "none", "options": {}}
 
 
 def _said(value: Any) -> str:

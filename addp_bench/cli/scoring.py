@@ -37,7 +37,9 @@ def score(**given: Any) -> int:
     Example:
       addp-bench score --task ris --predictions masks/ --dataset refcoco:path=DIR --split testA
     """
+    kept = click.get_current_context().meta  # where answers go
     with run_command.make_context("run", _arguments(given)) as context:
+        context.meta.update(kept)
         return carry_out(context.params)
 
 

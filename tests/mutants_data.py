@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from dots import COUNTS, Dots, DotSamples
 from mutants import mutant, of_options
+from PIL import Image
 
 from addp_bench.errors import BadOption
 from addp_bench.types import About
@@ -166,6 +167,12 @@ class Next(DotSamples):
 class FloatingPoint(Changed):
     def change(self, sample):
         return {"image": sample.image / 255.0}
+
+
+@sampled("dataset.writable")
+class AsPillowHasIt(Changed):
+    def change(self, sample):
+        return {"image": np.asarray(Image.fromarray(sample.image))}
 
 
 @sampled("dataset.truth")

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import bench
+import data_miniature
 import pytest
+from docs_world import REFCOCO, World
 
 from addp_bench import checks
 from addp_bench.errors import BadOption, BenchError
@@ -91,6 +93,19 @@ def test_the_page_lists_every_clause_with_its_promise():
     assert len(every) == 6
     assert told == dict(checks.CLAUSES)
     assert page().count("\nNot checked: ") == len(KINDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*data_miniature.DEPTH, "ade20k", "coco", "cifar10", "tiny_imagenet", *REFCOCO])
+def test_a_dataset_that_people_have_keeps_its_contract_in_miniature(tmp_path_factory, name):
+    place = World(tmp_path_factory.mktemp("miniatures")).dataset(name)
+    checks.require(REGISTRY, "dataset", Choice(name, {"path": str(place)}))
+
+
+def test_the_readme_counts_kinds_and_clauses():
+    said = (ROOT / "README.md").read_text()
+    assert f"{len(checks.CLAUSES)} clauses in all" in said
+    assert f"any of the {len(KINDS)} kinds of plugin" in said
 
 
 @pytest.mark.slow

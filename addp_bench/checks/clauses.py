@@ -60,6 +60,7 @@ _CLAUSES: dict[str, dict[str, str]] = {
         "ids_stable": "built once more it has the same ids in the same order",
         "ids_placed": "a sample has the ids of its place",
         "photograph": "photographs are (H, W, 3) uint8",
+        "writable": "photographs and truths can be written to, as torch asks of what it makes tensors of",
         "truth": "truths have the type and the range that the task says, and lie over the photograph",
         "truth_taken": "truths are ones that the task takes",
         "text": "the words are those of the sample",

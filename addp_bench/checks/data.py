@@ -101,6 +101,8 @@ def _sample(samples: Any, i: int, judge: Any, of: str) -> Iterator[Finding]:
     photo = sample.image
     sound = isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3
     yield said("dataset.photograph", sound, f"{getattr(photo, 'dtype', type(photo))} {np.shape(photo)}", of)
+    fixed = [n for n, a in (("photograph", photo), ("truth", sample.truth)) if not _writable(a)]
+    yield said("dataset.writable", not fixed, f"its {' and its '.join(fixed)} can only be read; np.array copies it", of)
     yield Finding("dataset.truth", _truth(judge.truth, sample, getattr(samples, "vocabulary", ())), of)
     if hasattr(judge, "require"):
         yield Finding("dataset.truth_taken", _refusal(judge, sample), of)
@@ -112,6 +114,10 @@ def _sample(samples: Any, i: int, judge: Any, of: str) -> Iterator[Finding]:
     yield said("dataset.text_unopened", not opened, f"it calls {', '.join(dict.fromkeys(opened))}", of)
     odd = [name for name, value in sample.attributes.items() if not isinstance(value, (str, int, float, bool))]
     yield said("dataset.attributes", not odd, f"{', '.join(odd)} is none", of)
+
+
+def _writable(value: Any) -> bool:
+    return not isinstance(value, np.ndarray) or bool(value.flags.writeable)
 
 
 def _refusal(task: Any, sample: Sample) -> str | None:

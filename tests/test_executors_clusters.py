@@ -61,9 +61,11 @@ def test_what_is_not_installed_is_named_with_what_installs_it(dots, monkeypatch,
 
 
 @pytest.mark.slow
-def test_a_cluster_of_two_nodes_makes_the_records_that_one_process_makes(sd15, homes, ray, tmp_path):
+def test_a_cluster_of_two_nodes_makes_the_records_that_one_process_makes(sd15, homes, ray, tmp_path, monkeypatch):
     _, alone = run(sd15, homes("alone"), "local:threads=1", axes=AXES)
     from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # or its processes wait for all other tests
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)

@@ -53,6 +53,15 @@ def test_a_two_by_two_is_told_with_the_reference_first(tmp_path):
     assert not found.left_out
 
 
+def test_a_reference_on_an_axis_that_another_table_lacks_is_that_tables_alone(tmp_path):
+    lone = [cell(tmp_path, 0.1 * k, weights=w, aug="none", budget="standard") for k, w in enumerate(("uniform", "p2"))]
+    found = attribute([*two_by_two(tmp_path, (0,)), *lone], reference=["weights=p2", "aug=linear"])
+    assert {tuple(table.factors): [levels[0] for levels in table.factors.values()] for table in found} == {
+        ("weights", "aug"): ["p2", "linear"],
+        ("weights",): ["p2"],
+    }
+
+
 def test_the_level_that_most_rows_have_comes_first(tmp_path):
     cells = [*two_by_two(tmp_path), *(cell(tmp_path, seed=s, weights="ant", aug="none") for s in range(3))]
     (found,) = attribute(cells)

@@ -168,7 +168,8 @@ class _Candidates:
     def attributed(self, grid: Grid, reference: Mapping[str, str], resamples: int) -> Attribution:
         at = dict(zip(self.groups, grid.levels))
         seeds = sorted(map(int, grid.levels[-1]))
-        wanted = {self.axes[axis]: level for axis, level in reference.items()}
+        # an axis that varies in another table alone says nothing here
+        wanted = {self.axes[axis]: level for axis, level in reference.items() if axis in self.axes}
         factors = [Factor(n, self._ordered(n, levels, wanted)) for n, levels in at.items() if len(levels) > 1]
         fixed = {name: levels[0] for name, levels in at.items() if len(levels) == 1}
         chosen = []

@@ -122,7 +122,7 @@ class _Queue:
             if submitted.paths.result_pickle.exists():
                 del self._running[number]
                 found.append(_outcome(job, submitted))
-            elif number not in queued:
+            elif queued is not None and number not in queued:
                 # its result may lie on a file system that shows it late
                 self._missed[number] = self._missed.get(number, 0) + 1
                 if self._missed[number] < 3:
@@ -199,10 +199,13 @@ def _executor(asked: Slurm, order: Order) -> Any:
     return executor
 
 
-def _queued() -> set[str]:
-    """Numbers of this user's jobs that wait or run, those of arrays one by one."""
+def _queued() -> set[str] | None:
+    """Numbers of this user's jobs that wait or run, arrays one by one; None where Slurm gives no answer."""
     command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={getpass.getuser()}"]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
+    try:
+        return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
+    except (OSError, subprocess.SubprocessError):  # a controller that is restarted; jobs go on without it
+        return None
 
 
 @hookimpl

@@ -60,6 +60,18 @@ def test_what_is_not_installed_is_named_with_what_installs_it(dots, monkeypatch,
         list(load([dots]).registry.build("executor", name).run([job]))
 
 
+def test_a_slurm_that_gives_no_answer_now_is_asked_again_and_no_job_is_given_up(tmp_path, monkeypatch):
+    from addp_bench.plugins.executor_slurm import _queued
+
+    squeue = tmp_path / "squeue"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    squeue.chmod(0o755)
+    assert _queued() is None
+    squeue.write_text("#!/bin/sh\nprintf '12_0\\n12_1\\n7\\n'\n")
+    assert _queued() == {"12_0", "12_1", "7"}
+
+
 @pytest.mark.slow
 def test_a_cluster_of_two_nodes_makes_the_records_that_one_process_makes(sd15, homes, ray, tmp_path, monkeypatch):
     _, alone = run(sd15, homes("alone"), "local:threads=1", axes=AXES)
